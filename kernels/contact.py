@@ -1,0 +1,280 @@
+"""Velocity Verlet for the particles in contact only: the default engine.
+
+Velocity Verlet moves a particle that feels no force by exactly v dt a step, so only particles in contact need stepping;
+in a dilute gas that is about one in a hundred. The others rest in memory with the step since which they fly, and their
+position at any later step is x + v t. The result is velocity Verlet of every particle on the same time grid, up to
+rounding.
+
+One step of a window, for the lanes of one warp:
+
+1. the particles in contact advance: half kick, drift;
+2. events due now, and free particles that one in contact touches, are claimed;
+3. the claimed are moved to the present step;
+4. the forces on all in contact are summed, each over its own sorted neighbours;
+5. second half kick; whatever touches nothing any more is freed;
+6. the coming contacts of the freed are predicted.
+
+Steps at which nothing is in contact and nothing is due are skipped.
+"""
+
+from .cells import SKIN, gather_neighbours
+from .events import predict_freed, predict_pair, predict_wall, predict_window
+from .forces import CONTACT_DISTANCE, CONTACT_DISTANCE_SQUARED
+from .record import record_due
+from .replica import (
+    CONTACTS,
+    EXECUTED,
+    FREE,
+    LIST,
+    LIST_STEPS,
+    N_EVENTS,
+    N_FREED,
+    N_TOUCHING,
+    N_WOKEN,
+    NEW,
+    NEXT_STEP,
+    PISTON_SPEED,
+    PREDICTIONS,
+    RUNNING,
+    STATUS,
+    STEP,
+    TOUCHING,
+    WALL,
+    WINDOW_END,
+    WINDOW_START,
+    WINDOWS,
+    WOKEN,
+    piston_at,
+    position_at,
+)
+from .step import half_kick, kick_and_drift, update_acceleration
+from .targets import WARP, barrier, block_program, exchange, fetch_add, fetch_min, minimum, warp_barrier
+from .walls import touches_wall
+from .window import open_window
+
+# Work of opening a window, in executed particle-steps a particle: what a launch's budget counts it as.
+WINDOW_EFFORT = 2
+# Cells as wide as their balance asks for.
+ANY_WIDTH = 1e300
+
+
+@block_program
+def advance(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats, budget):
+    """Run whole windows of one replica until its process ends or about `budget` particle-steps are spent.
+
+    One block owns one replica. Written: particles, record, shared (with the progress), workspace.
+    """
+    if shared[STATUS] == NEW:
+        barrier()
+        if thread == 0:
+            shared[STATUS] = RUNNING
+        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
+        classify(thread, n_threads, gas, particles, workspace, shared, shared_floats)
+        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+    list_touching(thread, n_threads, gas, particles, workspace, shared)
+    last_effort = effort(gas, shared) + budget
+    while shared[STATUS] == RUNNING and effort(gas, shared) < last_effort:
+        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
+        if shared[STATUS] == RUNNING:
+            predict_window(thread, n_threads, particles, workspace, shared, shared_floats, gas)
+        barrier()
+        if thread < WARP:
+            step_window(thread, minimum(n_threads, WARP), gas, particles, workspace, shared, shared_floats)
+        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+
+
+@block_program
+def effort(gas, shared):
+    """Work done since the process began, in executed particle-steps."""
+    return shared[EXECUTED] + WINDOW_EFFORT * gas.n_particles * shared[WINDOWS]
+
+
+@block_program
+def classify(thread, n_threads, gas, particles, workspace, shared, shared_floats):
+    """At a process's start, tell the particles in contact from the free ones, and give the former their forces."""
+    piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
+    for i in range(thread, gas.n_particles, n_threads):
+        gather_neighbours(i, shared[STEP], CONTACT_DISTANCE + SKIN, particles, workspace, shared, gas.timestep)
+        touches = update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
+        particles.contact[i] = TOUCHING if touches else FREE
+    barrier()
+
+
+@block_program
+def list_touching(thread, n_threads, gas, particles, workspace, shared):
+    """Collect the particles in contact; their order does not matter."""
+    barrier()
+    if thread == 0:
+        shared[N_TOUCHING] = 0
+        shared[LIST] = 0
+    barrier()
+    for i in range(thread, gas.n_particles, n_threads):
+        if particles.contact[i] == TOUCHING:
+            workspace.touching[0, fetch_add(shared, N_TOUCHING, 1)] = i
+    barrier()
+
+
+@block_program
+def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats):
+    """Step through the window that is open. Written: particles, shared, workspace."""
+    dt = gas.timestep
+    step = shared[WINDOW_START]
+    while shared[STATUS] == RUNNING and step < shared[WINDOW_END]:
+        n = shared[N_TOUCHING]
+        touching = workspace.touching[shared[LIST]]
+        step = step + 1 if n > 0 else next_event_step(lane, n_lanes, step, workspace, shared)
+        piston = piston_at(step, shared, shared_floats, dt)
+
+        # 1. half kick and drift
+        for slot in range(lane, n, n_lanes):
+            kick_and_drift(touching[slot], step, gas, particles, shared, shared_floats)
+        if lane == 0:
+            shared[N_WOKEN] = 0
+            shared[N_FREED] = 0
+        warp_barrier()
+
+        # 2. claim what comes into contact
+        claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats)
+        for slot in range(lane, n, n_lanes):
+            claim_touched(touching[slot], step, n, touching, particles, workspace, shared, dt)
+        warp_barrier()
+
+        # 3. bring it to the present step
+        n_now = n + shared[N_WOKEN]
+        if n_now > n:
+            for slot in range(n + lane, n_now, n_lanes):
+                wake(touching[slot], step, particles, workspace, dt)
+            warp_barrier()
+
+        # 4., 5. forces and half kick
+        for slot in range(lane, n_now, n_lanes):
+            i = touching[slot]
+            refresh_neighbours(i, step, particles, workspace, shared, dt)
+            touches = update_acceleration(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
+            half_kick(i, particles, dt)
+            if not touches:
+                particles.contact[i] = FREE
+                fetch_add(shared, N_FREED, 1)
+        warp_barrier()
+
+        # 6. predict for the freed, keep the others
+        if shared[N_FREED] > 0:
+            kept = workspace.touching[1 - shared[LIST]]
+            if lane == 0:
+                shared[N_TOUCHING] = 0
+            warp_barrier()
+            for slot in range(lane, n_now, n_lanes):
+                i = touching[slot]
+                if particles.contact[i] == FREE:
+                    predict_freed(i, step, particles, workspace, shared, shared_floats, gas)
+                else:
+                    kept[fetch_add(shared, N_TOUCHING, 1)] = i
+            warp_barrier()
+            if lane == 0:
+                shared[LIST] = 1 - shared[LIST]
+        elif lane == 0:
+            shared[N_TOUCHING] = n_now
+        if lane == 0:
+            shared[EXECUTED] += n_now
+        warp_barrier()
+    if lane == 0:
+        shared[STEP] = step
+        shared[PREDICTIONS] += shared[N_EVENTS]
+
+
+@block_program
+def next_event_step(lane, n_lanes, step, workspace, shared):
+    """The next step at which an event is due, or the window's end; the same for all lanes."""
+    if lane == 0:
+        shared[NEXT_STEP] = shared[WINDOW_END]
+    warp_barrier()
+    first = step - shared[WINDOW_START]
+    for bucket in range(first + lane, shared[WINDOW_END] - shared[WINDOW_START], n_lanes):
+        if workspace.event_head[bucket] >= 0:
+            fetch_min(shared, NEXT_STEP, shared[WINDOW_START] + bucket + 1)
+            break
+    warp_barrier()
+    return shared[NEXT_STEP]
+
+
+@block_program
+def claim(i, n, touching, particles, shared):
+    """Put the free particle `i` on the list of those in contact, once."""
+    if exchange(particles.contact, i, WOKEN) == FREE:
+        touching[n + fetch_add(shared, N_WOKEN, 1)] = i
+
+
+@block_program
+def in_flight_since(i, step, particles):
+    """Whether particle `i` has been free from `step` to now."""
+    return particles.contact[i] != TOUCHING and particles.since[i] <= step
+
+
+@block_program
+def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats):
+    """Claim the particles of the events due at `step` that are in contact; predict again for those that are not yet.
+
+    An event whose particle has touched something since is void: being freed, that particle was predicted anew.
+    """
+    slot = workspace.event_head[step - shared[WINDOW_START] - 1]
+    turn = 0
+    while slot >= 0:
+        i, j = workspace.event[slot, 0], workspace.event[slot, 1]
+        predicted = workspace.event[slot, 2] + shared[WINDOW_START]
+        mine = turn % n_lanes == lane
+        if mine and in_flight_since(i, predicted, particles):
+            if j == WALL:
+                x, y = position_at(particles, i, step, gas.timestep)
+                if touches_wall(x, y, piston, gas):
+                    claim(i, n, touching, particles, shared)
+                    fetch_add(shared, CONTACTS, 1)
+                else:
+                    predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
+            elif in_flight_since(j, predicted, particles):
+                if overlap(i, j, step, particles, gas.timestep):
+                    claim(i, n, touching, particles, shared)
+                    claim(j, n, touching, particles, shared)
+                    fetch_add(shared, CONTACTS, 1)
+                else:
+                    predict_pair(i, j, step, particles, workspace, shared, gas.timestep)
+        slot = workspace.event_next[slot]
+        turn += 1
+
+
+@block_program
+def overlap(i, j, step, particles, dt):
+    """Whether particles `i` and `j` are closer than 2R at `step`."""
+    x, y = position_at(particles, i, step, dt)
+    other_x, other_y = position_at(particles, j, step, dt)
+    dx, dy = x - other_x, y - other_y
+    return dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED
+
+
+@block_program
+def refresh_neighbours(i, step, particles, workspace, shared, dt):
+    """List the neighbours of particle `i` again if the list may have become incomplete."""
+    if step > workspace.valid_until[i]:
+        gather_neighbours(i, step, CONTACT_DISTANCE + SKIN, particles, workspace, shared, dt)
+        workspace.valid_until[i] = step + shared[LIST_STEPS]
+
+
+@block_program
+def claim_touched(i, step, n, touching, particles, workspace, shared, dt):
+    """Claim the free particles that particle `i`, in contact with something, now touches."""
+    refresh_neighbours(i, step, particles, workspace, shared, dt)
+    for m in range(workspace.n_neighbours[i]):
+        j = workspace.neighbours[i, m]
+        if particles.contact[j] != TOUCHING and overlap(i, j, step, particles, dt):
+            claim(j, n, touching, particles, shared)
+            fetch_add(shared, CONTACTS, 1)
+
+
+@block_program
+def wake(i, step, particles, workspace, dt):
+    """Bring the claimed particle `i` to `step`, where its contact begins."""
+    x, y = position_at(particles, i, step, dt)
+    particles.positions[i, 0] = x
+    particles.positions[i, 1] = y
+    particles.since[i] = step
+    particles.contact[i] = TOUCHING
+    workspace.valid_until[i] = -1

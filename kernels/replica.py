@@ -1,0 +1,159 @@
+"""The arrays of one replica, as the block programs see them.
+
+A batch holds each field with a leading replica axis, and ``launch`` takes one row of each.
+Units everywhere: energy kB T0, length R, mass m, time R sqrt(m / kB T0). Steps are whole
+numbers of the time step, counted from the start of the process.
+"""
+
+from collections import namedtuple
+
+from .targets import block_program
+
+# Gas: what is constant for one replica.
+#   n_particles         int     particles in this replica; rows beyond are padding
+#   height              float   Ly, the distance between the bottom and the top wall
+#   stiffness           float   C, the interaction strength of pairs and walls
+#   timestep            float   dt
+#   partition_axis      int     NO_PARTITION, or 0 / 1 for a fixed wall at constant x / y
+#   partition_position  float   where that wall stands
+Gas = namedtuple(
+    "Gas", ["n_particles", "height", "stiffness", "timestep", "partition_axis", "partition_position"]
+)
+NO_PARTITION = -1
+
+# Particles: the dynamic state; with `progress`, all that a checkpoint needs. n = particles.
+#   positions      float64 [n, 2]  position at step `since`
+#   velocities     float64 [n, 2]
+#   accelerations  float64 [n, 2]  of particles in contact, at step `since`; stale for the others
+#   since          int64   [n]     the step at which `positions` holds: a free flight's start, or the present step
+#   contact        int32   [n]     FREE, WOKEN (found to touch something at the present step) or TOUCHING
+#   work           float64 [n]     work done on it by the piston since step 0
+#   impulse        float64 [n, N_WALLS]  momentum given to it by each wall since step 0, as magnitudes
+Particles = namedtuple(
+    "Particles", ["positions", "velocities", "accelerations", "since", "contact", "work", "impulse"]
+)
+FREE, WOKEN, TOUCHING = 0, 1, 2
+LEFT, RIGHT, BOTTOM, TOP, PARTITION_LOW, PARTITION_HIGH = range(6)
+N_WALLS = 6
+
+# Workspace: rebuilt in every window; nothing in it outlives a launch, none of it enters the arithmetic.
+#   cell             int32   [n]        the cell of each particle at the window's start, -1 if not in the list
+#   next_in_cell     int32   [n]        linked list of the particles of a cell, -1 at its end
+#   cell_head        int32   [n_cells]  first particle of each cell, -1 if empty
+#   start            float64 [n, 2]     positions at the window's start
+#   touching         uint32  [2, n]     the particles in contact, and room for the next such list
+#   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
+#   n_neighbours     int32   [n]
+#   valid_until      int64   [n]        last step at which that list is known to be complete
+#   event_head       int32   [n_window_steps]  first event of each step of the window, -1 if none
+#   event_next       int32   [n_events]
+#   event            int32   [n_events, 3]     particle, partner (or WALL), step of prediction within the window
+#   partial          float64 [N_LANES, N_SUMS] partial sums, one row a lane
+Workspace = namedtuple(
+    "Workspace",
+    [
+        "cell",
+        "next_in_cell",
+        "cell_head",
+        "start",
+        "touching",
+        "neighbours",
+        "n_neighbours",
+        "valid_until",
+        "event_head",
+        "event_next",
+        "event",
+        "partial",
+    ],
+)
+WALL = -1
+
+# Schedule: the piston protocol and what to record, compiled to steps.
+#   segment_end      int64   [n_segments]   last step of each segment
+#   segment_piston   float64 [n_segments]   piston position at the segment's start
+#   segment_speed    float64 [n_segments]   piston velocity, negative when it pushes
+#   snapshot_step    int64   [n_snapshots]  steps at which positions are recorded, ascending
+#   frames           int     snapshots in a clip; the last one of each also records the phase point
+#   sample_interval  int     steps between two entries of the time series, 0 for none
+Schedule = namedtuple(
+    "Schedule",
+    ["segment_end", "segment_piston", "segment_speed", "snapshot_step", "frames", "sample_interval"],
+)
+
+# Record: what a run leaves behind.
+#   snapshots     float32 [n_snapshots, n, 2]
+#   phase_points  float64 [n_clips, n, 4]         x, y, vx, vy at each clip's last snapshot
+#   clips         float64 [n_clips, N_CLIP_SUMS]  see the column names below
+#   samples       float64 [n_samples, N_SUMS]     the same sums at each sample, potential energy excepted
+Record = namedtuple("Record", ["snapshots", "phase_points", "clips", "samples"])
+# Columns of `partial`, `clips` and `samples`.
+KINETIC_X, KINETIC_Y, WORK, POTENTIAL, FIRST_IMPULSE = range(5)
+N_SUMS = FIRST_IMPULSE + N_WALLS
+N_LANES = 32
+
+# Entries of `progress` (int64), which a checkpoint keeps.
+(
+    STEP,  # steps done
+    SEGMENT,  # index of the present segment
+    SNAPSHOT,  # snapshots recorded
+    SAMPLE,  # entries of the time series recorded
+    STATUS,  # one of the values below
+    CULPRIT,  # the particle that STATUS is about
+    WINDOWS,  # windows opened
+    PREDICTIONS,  # events predicted
+    CONTACTS,  # contacts begun
+    EXECUTED,  # particle-steps executed
+    N_PROGRESS,
+) = range(11)
+
+NEW, RUNNING, FINISHED = 0, 1, 2
+CELLS_FULL, NEIGHBOURS_FULL, EVENTS_FULL = 10, 11, 12  # grow the buffer, restore, run again
+LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
+
+# Entries of the block's shared integers: the block's copy of `progress`, then what lives for one launch.
+(
+    N_TOUCHING,  # particles in contact
+    N_WOKEN,  # of them, those woken at the present step
+    N_FREED,  # those freed at the present step
+    NEXT_STEP,  # the next step at which there is anything to do
+    LIST_STEPS,  # how many steps a neighbour list stays complete in this window
+    LIST,  # which of the two rows of `touching` is the present one
+    N_EVENTS,  # events predicted in this window
+    WINDOW_START,  # its first step ...
+    WINDOW_END,  # ... and its last
+    SEGMENT_START,  # first step of the present segment
+    N_CELLS_X,
+    N_CELLS_Y,
+    N_SHARED_INTS,
+) = range(N_PROGRESS, N_PROGRESS + 13)
+# Entries of the block's shared floats.
+(
+    SEGMENT_PISTON,  # piston position at the segment's start
+    PISTON_SPEED,  # its velocity in this segment
+    SQUARED_SPEED,  # the largest squared speed at the window's start
+    SPEED_LIMIT,  # no particle may be faster in this window
+    REACH,  # how far a particle may move in this window
+    CELL_WIDTH_X,
+    CELL_WIDTH_Y,
+    N_SHARED_FLOATS,
+) = range(8)
+
+
+@block_program
+def position_at(particles, i, step, timestep):
+    """Position of particle `i` at `step`: on its straight flight if it is free, where it is if it touches something."""
+    steps = step - particles.since[i]
+    if steps == 0:
+        return particles.positions[i, 0], particles.positions[i, 1]
+    elapsed = steps * timestep
+    return (
+        particles.positions[i, 0] + particles.velocities[i, 0] * elapsed,
+        particles.positions[i, 1] + particles.velocities[i, 1] * elapsed,
+    )
+
+
+@block_program
+def piston_at(step, shared, shared_floats, timestep):
+    """Position of the piston at `step` of the present segment."""
+    elapsed = (step - shared[SEGMENT_START]) * timestep
+    return shared_floats[SEGMENT_PISTON] + shared_floats[PISTON_SPEED] * elapsed

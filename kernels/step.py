@@ -1,0 +1,64 @@
+"""One step of velocity Verlet for one particle: half kick and drift, force, half kick."""
+
+from .forces import CONTACT_DISTANCE_SQUARED, pair_force, wall_force
+from .replica import N_WALLS, PISTON_SPEED, RIGHT, SPEED_LIMIT, WINDOW_END, piston_at, position_at
+from .targets import block_program, fetch_min
+from .walls import total_wall_force, touches_wall, wall_forces
+
+
+@block_program
+def half_kick(i, particles, dt):
+    """v += a dt / 2."""
+    particles.velocities[i, 0] += 0.5 * dt * particles.accelerations[i, 0]
+    particles.velocities[i, 1] += 0.5 * dt * particles.accelerations[i, 1]
+
+
+@block_program
+def kick_and_drift(i, step, gas, particles, shared, shared_floats):
+    """Take particle `i` from the step before to `step`; a speed over the window's limit ends the window here."""
+    dt = gas.timestep
+    if shared_floats[PISTON_SPEED] != 0.0:
+        piston = piston_at(step - 1, shared, shared_floats, dt)
+        force = wall_force(piston - particles.positions[i, 0], gas.stiffness)
+        particles.work[i] -= 0.5 * dt * shared_floats[PISTON_SPEED] * force
+    half_kick(i, particles, dt)
+    vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+    particles.positions[i, 0] += dt * vx
+    particles.positions[i, 1] += dt * vy
+    particles.since[i] = step
+    limit = shared_floats[SPEED_LIMIT]
+    if not vx * vx + vy * vy <= limit * limit:
+        fetch_min(shared, WINDOW_END, step)
+
+
+@block_program
+def update_acceleration(i, step, piston, piston_speed, gas, particles, workspace):
+    """Set the acceleration of particle `i` at `step` (m = 1), and count the walls' impulse and the piston's work.
+
+    Only what belongs to `i` is written. Returns whether it touches anything. The piston does the work
+    dW = -F v dt, by the trapezoidal rule: half of this step's share here, the other half at the next kick.
+    """
+    dt = gas.timestep
+    x, y = position_at(particles, i, step, dt)
+    ax, ay = 0.0, 0.0
+    touches = False
+    for m in range(workspace.n_neighbours[i]):
+        other_x, other_y = position_at(particles, workspace.neighbours[i, m], step, dt)
+        dx, dy = x - other_x, y - other_y
+        if dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED:
+            fx, fy = pair_force(dx, dy, gas.stiffness)
+            ax += fx
+            ay += fy
+            touches = True
+    if touches_wall(x, y, piston, gas):
+        forces = wall_forces(x, y, piston, gas)
+        fx, fy = total_wall_force(forces, gas)
+        ax += fx
+        ay += fy
+        for wall in range(N_WALLS):
+            particles.impulse[i, wall] += dt * forces[wall]
+        particles.work[i] -= 0.5 * dt * piston_speed * forces[RIGHT]
+        touches = True
+    particles.accelerations[i, 0] = ax
+    particles.accelerations[i, 1] = ay
+    return touches

@@ -1,0 +1,175 @@
+"""What differs between the targets: barriers and atomics, one meaning on each.
+
+=====================  ==========================  =========================  =====================
+function               CUDA                        CPU (one thread a block)   CUDA simulator
+=====================  ==========================  =========================  =====================
+``barrier()``          ``__syncthreads``           nothing                    ``cuda.syncthreads``
+``warp_barrier()``     ``__syncwarp``              nothing                    ``cuda.syncthreads``
+``fetch_add`` ...      atomic on device memory     read, then write           atomic under a lock
+=====================  ==========================  =========================  =====================
+
+The simulator has no warps: whoever launches there uses at most ``WARP`` threads a block, so that
+the threads of the block and the lanes of its first warp are the same.
+
+Block programs carry the decorator ``block_program``; on a real CUDA target it is ``numba.njit``, whose
+dispatchers a ``cuda.jit`` kernel calls as they are. In the simulator it leaves the function alone.
+"""
+
+from functools import partial
+
+from numba import config, cuda, njit
+from numba.extending import overload
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+WARP = 32
+
+if SIMULATED:
+    # The simulator lends a kernel's own module a stand-in for `cuda`; other modules have to ask it for theirs.
+    from numba.cuda.simulator.kernel import _get_kernel_context as _cuda
+else:
+
+    def _cuda():
+        return cuda
+
+
+def barrier():
+    """Wait until every thread of the block is here; their writes are then visible to each other."""
+    _cuda().syncthreads()
+
+
+def warp_barrier():
+    """As ``barrier``, for the lanes of one warp."""
+    _cuda().syncthreads()
+
+
+def fetch_add(array, index, value):
+    """``array[index] += value`` in one indivisible step; returns what was there before."""
+    return _cuda().atomic.add(array, index, value)
+
+
+def fetch_min(array, index, value):
+    """``array[index] = min(array[index], value)`` in one indivisible step; returns what was there before."""
+    return _cuda().atomic.min(array, index, value)
+
+
+def fetch_max(array, index, value):
+    """``array[index] = max(array[index], value)`` in one indivisible step; returns what was there before."""
+    return _cuda().atomic.max(array, index, value)
+
+
+def fetch_or(array, index, value):
+    """``array[index] |= value`` in one indivisible step; returns what was there before."""
+    return _cuda().atomic.or_(array, index, value)
+
+
+def exchange(array, index, value):
+    """``array[index] = value`` in one indivisible step; returns what was there before."""
+    return _cuda().atomic.exch(array, index, value)
+
+
+if SIMULATED:
+
+    def block_program(function):
+        """In the simulator a block program is plain Python."""
+        return function
+
+else:
+    if cuda.implementation == "NVIDIA":  # the numba-cuda package
+        from numba.cuda.extending import overload as cuda_overload
+    else:  # the target that numba itself brings
+        cuda_overload = partial(overload, target="cuda")
+
+    block_program = njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+
+    @overload(barrier, target="cpu")
+    def _cpu_barrier():
+        return lambda: None
+
+    @overload(warp_barrier, target="cpu")
+    def _cpu_warp_barrier():
+        return lambda: None
+
+    @overload(fetch_add, target="cpu")
+    def _cpu_fetch_add(array, index, value):
+        def implementation(array, index, value):
+            before = array[index]
+            array[index] = before + value
+            return before
+
+        return implementation
+
+    @overload(fetch_min, target="cpu")
+    def _cpu_fetch_min(array, index, value):
+        def implementation(array, index, value):
+            before = array[index]
+            array[index] = min(before, value)
+            return before
+
+        return implementation
+
+    @overload(fetch_max, target="cpu")
+    def _cpu_fetch_max(array, index, value):
+        def implementation(array, index, value):
+            before = array[index]
+            array[index] = max(before, value)
+            return before
+
+        return implementation
+
+    @overload(fetch_or, target="cpu")
+    def _cpu_fetch_or(array, index, value):
+        def implementation(array, index, value):
+            before = array[index]
+            array[index] = before | value
+            return before
+
+        return implementation
+
+    @overload(exchange, target="cpu")
+    def _cpu_exchange(array, index, value):
+        def implementation(array, index, value):
+            before = array[index]
+            array[index] = value
+            return before
+
+        return implementation
+
+    @cuda_overload(barrier)
+    def _cuda_barrier():
+        return lambda: cuda.syncthreads()
+
+    @cuda_overload(warp_barrier)
+    def _cuda_warp_barrier():
+        return lambda: cuda.syncwarp()
+
+    @cuda_overload(fetch_add)
+    def _cuda_fetch_add(array, index, value):
+        return lambda array, index, value: cuda.atomic.add(array, index, value)
+
+    @cuda_overload(fetch_min)
+    def _cuda_fetch_min(array, index, value):
+        return lambda array, index, value: cuda.atomic.min(array, index, value)
+
+    @cuda_overload(fetch_max)
+    def _cuda_fetch_max(array, index, value):
+        return lambda array, index, value: cuda.atomic.max(array, index, value)
+
+    @cuda_overload(fetch_or)
+    def _cuda_fetch_or(array, index, value):
+        return lambda array, index, value: cuda.atomic.or_(array, index, value)
+
+    @cuda_overload(exchange)
+    def _cuda_exchange(array, index, value):
+        return lambda array, index, value: cuda.atomic.exch(array, index, value)
+
+
+@block_program
+def minimum(a, b):
+    """The smaller of two scalars; numba's own CUDA target does not compile the builtin."""
+    return a if a < b else b
+
+
+@block_program
+def maximum(a, b):
+    """The larger of two scalars; numba's own CUDA target does not compile the builtin."""
+    return a if a > b else b

@@ -1,0 +1,65 @@
+"""Velocity Verlet for every particle at every step: the reference that the contact engine is measured against."""
+
+from .cells import gather_neighbours
+from .record import record_due
+from .replica import EXECUTED, NEW, PISTON_SPEED, RUNNING, STATUS, STEP, TOUCHING, WINDOW_END, WINDOW_START, piston_at
+from .step import half_kick, kick_and_drift, update_acceleration
+from .targets import barrier, block_program
+from .window import open_window
+
+# Cells, and with them the reach of the neighbour lists: 2R and a skin of R, the usual choice for so short a force.
+WIDTH = 3.0
+
+
+@block_program
+def advance(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats, budget):
+    """Run whole windows of one replica until its process ends or about `budget` particle-steps are spent.
+
+    One block owns one replica. Written: particles, record, shared (with the progress), workspace.
+    """
+    if shared[STATUS] == NEW:
+        barrier()
+        if thread == 0:
+            shared[STATUS] = RUNNING
+        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
+        list_neighbours(thread, n_threads, gas, particles, workspace, shared)
+        piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
+        for i in range(thread, gas.n_particles, n_threads):
+            update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
+            particles.contact[i] = TOUCHING
+        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+    last_executed = shared[EXECUTED] + budget
+    while shared[STATUS] == RUNNING and shared[EXECUTED] < last_executed:
+        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
+        if shared[STATUS] == RUNNING:
+            list_neighbours(thread, n_threads, gas, particles, workspace, shared)
+        barrier()
+        step_window(thread, n_threads, gas, particles, workspace, shared, shared_floats)
+        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+
+
+@block_program
+def list_neighbours(thread, n_threads, gas, particles, workspace, shared):
+    """List for every particle those that may touch it in the window just opened."""
+    for i in range(thread, gas.n_particles, n_threads):
+        gather_neighbours(i, shared[STEP], WIDTH, particles, workspace, shared, gas.timestep)
+
+
+@block_program
+def step_window(thread, n_threads, gas, particles, workspace, shared, shared_floats):
+    """Step through the window that is open. Written: particles, shared."""
+    dt = gas.timestep
+    step = shared[WINDOW_START]
+    while shared[STATUS] == RUNNING and step < shared[WINDOW_END]:
+        step += 1
+        piston = piston_at(step, shared, shared_floats, dt)
+        for i in range(thread, gas.n_particles, n_threads):
+            kick_and_drift(i, step, gas, particles, shared, shared_floats)
+        barrier()
+        for i in range(thread, gas.n_particles, n_threads):
+            update_acceleration(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
+            half_kick(i, particles, dt)
+        barrier()
+    if thread == 0:
+        shared[EXECUTED] += (step - shared[WINDOW_START]) * gas.n_particles
+        shared[STEP] = step

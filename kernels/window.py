@@ -1,0 +1,116 @@
+"""A window: the steps from one rebuild of the cell list to the next.
+
+Windows end where the piston changes its velocity, where something is recorded, and before any particle can have
+moved further than the cells allow. They set what is looked at, never what is computed: a trajectory is bitwise the same
+wherever its windows, launches and checkpoints were cut.
+"""
+
+import math
+
+from .cells import SKIN, insert, shape_cells
+from .forces import CONTACT_DISTANCE
+from .replica import (
+    LIST_STEPS,
+    N_EVENTS,
+    PISTON_SPEED,
+    REACH,
+    RUNNING,
+    SAMPLE,
+    SEGMENT,
+    SEGMENT_PISTON,
+    SEGMENT_START,
+    SNAPSHOT,
+    SPEED_LIMIT,
+    SQUARED_SPEED,
+    STATUS,
+    STEP,
+    TOO_FAST,
+    WINDOW_END,
+    WINDOW_START,
+    WINDOWS,
+    piston_at,
+    position_at,
+)
+from .targets import barrier, block_program, fetch_max, maximum, minimum
+
+# Cells hold about BALANCE particles each when they are large against 2R: the cost of a window is a particle's share of
+# the rebuild plus the pairs it looks at, and this is where their sum over the window's length is least (measured).
+BALANCE = 0.7
+# A collision rarely makes a particle faster than all others; when it does by more than this factor the window ends.
+SPEED_MARGIN = 1.1
+# Added to that limit, so that a gas at rest has one.
+AT_REST = 1e-9
+
+
+@block_program
+def balanced_width(n_particles, area):
+    """The cell width that makes the cost of a unit of time least, for a gas of that number density."""
+    return CONTACT_DISTANCE + math.sqrt(CONTACT_DISTANCE * CONTACT_DISTANCE + BALANCE * area / n_particles)
+
+
+@block_program
+def enter_segment(shared, shared_floats, schedule):
+    """Make the segment that the present step belongs to the current one; one thread calls it."""
+    while schedule.segment_end[shared[SEGMENT]] <= shared[STEP]:
+        shared[SEGMENT] += 1
+    segment = shared[SEGMENT]
+    shared[SEGMENT_START] = schedule.segment_end[segment - 1] if segment > 0 else 0
+    shared_floats[SEGMENT_PISTON] = schedule.segment_piston[segment]
+    shared_floats[PISTON_SPEED] = schedule.segment_speed[segment]
+
+
+@block_program
+def last_step(shared, schedule, workspace):
+    """The latest step at which the window that opens now may end, whatever the speeds."""
+    end = minimum(schedule.segment_end[shared[SEGMENT]], shared[STEP] + workspace.event_head.shape[0])
+    if shared[SNAPSHOT] < schedule.snapshot_step.shape[0]:
+        end = minimum(end, schedule.snapshot_step[shared[SNAPSHOT]])
+    if schedule.sample_interval > 0:
+        end = minimum(end, (shared[SAMPLE] + 1) * schedule.sample_interval)
+    return end
+
+
+@block_program
+def open_window(thread, n_threads, widest, gas, particles, workspace, schedule, shared, shared_floats):
+    """Set the window's end and rebuild the cell list, of cells no wider than `widest` needs them to be.
+
+    All threads of the block take part. Written: workspace (cells, start, event heads, lists' validity), shared.
+    """
+    barrier()
+    if thread == 0:
+        enter_segment(shared, shared_floats, schedule)
+        shared[WINDOW_START] = shared[STEP]
+        shared[WINDOWS] += 1
+        shared[N_EVENTS] = 0
+        shared_floats[SQUARED_SPEED] = 0.0
+        piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
+        width = minimum(balanced_width(gas.n_particles, piston * gas.height), widest)
+        shared_floats[REACH] = 0.5 * (width - CONTACT_DISTANCE)
+        shape_cells(shared, shared_floats, workspace, width, piston, gas.height)
+    fastest = 0.0
+    for i in range(thread, gas.n_particles, n_threads):
+        vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+        fastest = maximum(fastest, vx * vx + vy * vy)
+        workspace.valid_until[i] = -1
+    for cell in range(thread, workspace.cell_head.shape[0], n_threads):
+        workspace.cell_head[cell] = -1
+    for bucket in range(thread, workspace.event_head.shape[0], n_threads):
+        workspace.event_head[bucket] = -1
+    barrier()
+    fetch_max(shared_floats, SQUARED_SPEED, fastest)
+    if shared[STATUS] == RUNNING:
+        for i in range(thread, gas.n_particles, n_threads):
+            x, y = position_at(particles, i, shared[STEP], gas.timestep)
+            workspace.start[i, 0] = x
+            workspace.start[i, 1] = y
+            insert(i, x, y, shared, shared_floats, workspace)
+    barrier()
+    if thread == 0:
+        limit = SPEED_MARGIN * math.sqrt(shared_floats[SQUARED_SPEED]) + AT_REST
+        steps_in_reach = shared_floats[REACH] / (limit * gas.timestep)
+        if steps_in_reach < 1.0:
+            shared[STATUS] = TOO_FAST
+        shared_floats[SPEED_LIMIT] = limit
+        shared[LIST_STEPS] = int(0.5 * SKIN / (limit * gas.timestep)) - 1
+        shared[WINDOW_END] = minimum(last_step(shared, schedule, workspace), shared[STEP] + int(steps_in_reach))
+    barrier()
