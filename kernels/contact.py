@@ -48,7 +48,16 @@ from .replica import (
     position_at,
 )
 from .step import half_kick, kick_and_drift, update_acceleration
-from .targets import WARP, barrier, block_program, exchange, fetch_add, fetch_min, minimum, warp_barrier
+from .targets import (
+    WARP,
+    barrier,
+    block_program,
+    exchange,
+    fetch_add,
+    fetch_min,
+    minimum,
+    warp_barrier,
+)
 from .walls import touches_wall
 from .window import open_window
 
@@ -59,28 +68,24 @@ ANY_WIDTH = 1e300
 
 
 @block_program
-def advance(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats, budget):
-    """Run whole windows of one replica until its process ends or about `budget` particle-steps are spent.
+def advance(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats, budget):
+    """Run whole windows of replica `r` until its process ends or about `budget` particle-steps are spent.
 
-    One block owns one replica. Written: particles, record, shared (with the progress), workspace.
+    One block owns the replica. Written: particles, its record, shared (with the progress), workspace.
     """
-    if shared[STATUS] == NEW:
-        barrier()
-        if thread == 0:
-            shared[STATUS] = RUNNING
-        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
-        classify(thread, n_threads, gas, particles, workspace, shared, shared_floats)
-        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
-    list_touching(thread, n_threads, gas, particles, workspace, shared)
+    barrier()
     last_effort = effort(gas, shared) + budget
-    while shared[STATUS] == RUNNING and effort(gas, shared) < last_effort:
-        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
-        if shared[STATUS] == RUNNING:
+    while shared[STATUS] <= RUNNING and effort(gas, shared) < last_effort:
+        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedules, r, shared, shared_floats)
+        list_touching(thread, n_threads, gas, particles, workspace, shared)
+        if shared[STATUS] == NEW:
+            classify(thread, n_threads, gas, particles, workspace, shared, shared_floats)
+        elif shared[STATUS] == RUNNING:
             predict_window(thread, n_threads, particles, workspace, shared, shared_floats, gas)
-        barrier()
-        if thread < WARP:
-            step_window(thread, minimum(n_threads, WARP), gas, particles, workspace, shared, shared_floats)
-        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+            barrier()
+            if thread < WARP:
+                step_window(thread, minimum(n_threads, WARP), gas, particles, workspace, shared, shared_floats)
+        record_due(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats)
 
 
 @block_program
@@ -90,28 +95,37 @@ def effort(gas, shared):
 
 
 @block_program
-def classify(thread, n_threads, gas, particles, workspace, shared, shared_floats):
-    """At a process's start, tell the particles in contact from the free ones, and give the former their forces."""
-    piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
-    for i in range(thread, gas.n_particles, n_threads):
-        gather_neighbours(i, shared[STEP], CONTACT_DISTANCE + SKIN, particles, workspace, shared, gas.timestep)
-        touches = update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
-        particles.contact[i] = TOUCHING if touches else FREE
-    barrier()
-
-
-@block_program
 def list_touching(thread, n_threads, gas, particles, workspace, shared):
-    """Collect the particles in contact; their order does not matter."""
-    barrier()
+    """Collect the particles in contact, in any order, and list their neighbours.
+
+    At a process's start every particle counts as in contact.
+    """
     if thread == 0:
         shared[N_TOUCHING] = 0
         shared[LIST] = 0
     barrier()
-    for i in range(thread, gas.n_particles, n_threads):
-        if particles.contact[i] == TOUCHING:
-            workspace.touching[0, fetch_add(shared, N_TOUCHING, 1)] = i
+    if shared[STATUS] <= RUNNING:
+        for i in range(thread, gas.n_particles, n_threads):
+            if particles.contact[i] == TOUCHING:
+                workspace.touching[0, fetch_add(shared, N_TOUCHING, 1)] = i
+                list_neighbours(i, shared[STEP], particles, workspace, shared, gas.timestep)
     barrier()
+
+
+@block_program
+def classify(thread, n_threads, gas, particles, workspace, shared, shared_floats):
+    """At a process's start, tell the particles in contact from the free ones, and give the former their forces."""
+    piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
+    for i in range(thread, gas.n_particles, n_threads):
+        if not update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace):
+            particles.contact[i] = FREE
+
+
+@block_program
+def list_neighbours(i, step, particles, workspace, shared, dt):
+    """List what particle `i`, in contact at `step`, may touch in the next LIST_STEPS steps."""
+    gather_neighbours(i, step, CONTACT_DISTANCE + SKIN, particles, workspace, shared, dt)
+    workspace.valid_until[i] = step + shared[LIST_STEPS]
 
 
 @block_program
@@ -149,7 +163,8 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         # 4., 5. forces and half kick
         for slot in range(lane, n_now, n_lanes):
             i = touching[slot]
-            refresh_neighbours(i, step, particles, workspace, shared, dt)
+            if step >= workspace.valid_until[i]:
+                list_neighbours(i, step, particles, workspace, shared, dt)
             touches = update_acceleration(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
             half_kick(i, particles, dt)
             if not touches:
@@ -251,17 +266,8 @@ def overlap(i, j, step, particles, dt):
 
 
 @block_program
-def refresh_neighbours(i, step, particles, workspace, shared, dt):
-    """List the neighbours of particle `i` again if the list may have become incomplete."""
-    if step > workspace.valid_until[i]:
-        gather_neighbours(i, step, CONTACT_DISTANCE + SKIN, particles, workspace, shared, dt)
-        workspace.valid_until[i] = step + shared[LIST_STEPS]
-
-
-@block_program
 def claim_touched(i, step, n, touching, particles, workspace, shared, dt):
     """Claim the free particles that particle `i`, in contact with something, now touches."""
-    refresh_neighbours(i, step, particles, workspace, shared, dt)
     for m in range(workspace.n_neighbours[i]):
         j = workspace.neighbours[i, m]
         if particles.contact[j] != TOUCHING and overlap(i, j, step, particles, dt):

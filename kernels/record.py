@@ -9,6 +9,7 @@ from .replica import (
     N_LANES,
     N_SUMS,
     N_WALLS,
+    NEW,
     POTENTIAL,
     RUNNING,
     SAMPLE,
@@ -19,6 +20,8 @@ from .replica import (
     WORK,
     piston_at,
     position_at,
+    record_of,
+    schedule_of,
 )
 from .targets import barrier, block_program
 from .walls import walls_energy
@@ -65,15 +68,16 @@ def total(partial, column):
 
 
 @block_program
-def record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats):
+def record_due(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats):
     """Record what is due at the present step, and mark the end of the process.
 
     The lists of neighbours of all particles in contact must hold at this step. Written: record, shared.
     """
     barrier()
+    schedule, record = schedule_of(schedules, r), record_of(records, r)
     step = shared[STEP]
     snapshot, sample = shared[SNAPSHOT], shared[SAMPLE]
-    running = shared[STATUS] == RUNNING
+    running = shared[STATUS] <= RUNNING
     snapshot_due = running and snapshot < schedule.snapshot_step.shape[0] and schedule.snapshot_step[snapshot] == step
     clip_due = snapshot_due and (snapshot + 1) % schedule.frames == 0
     sample_due = running and schedule.sample_interval > 0 and step == (sample + 1) * schedule.sample_interval
@@ -106,4 +110,6 @@ def record_due(thread, n_threads, gas, particles, workspace, schedule, record, s
             shared[SAMPLE] += 1
         if running and step == schedule.segment_end[schedule.segment_end.shape[0] - 1]:
             shared[STATUS] = FINISHED
+        elif shared[STATUS] == NEW:
+            shared[STATUS] = RUNNING
     barrier()

@@ -1,6 +1,6 @@
 """The arrays of one replica, as the block programs see them.
 
-A batch holds each field with a leading replica axis, and ``launch`` takes one row of each.
+A batch holds each field with a leading replica axis; the functions ``..._of`` take one replica's row of each.
 Units everywhere: energy kB T0, length R, mass m, time R sqrt(m / kB T0). Steps are whole
 numbers of the time step, counted from the start of the process.
 """
@@ -26,7 +26,8 @@ NO_PARTITION = -1
 #   velocities     float64 [n, 2]
 #   accelerations  float64 [n, 2]  of particles in contact, at step `since`; stale for the others
 #   since          int64   [n]     the step at which `positions` holds: a free flight's start, or the present step
-#   contact        int32   [n]     FREE, WOKEN (found to touch something at the present step) or TOUCHING
+#   contact        int32   [n]     FREE, WOKEN (found to touch something at the present step) or TOUCHING; all start
+#                                  as TOUCHING
 #   work           float64 [n]     work done on it by the piston since step 0
 #   impulse        float64 [n, N_WALLS]  momentum given to it by each wall since step 0, as magnitudes
 Particles = namedtuple(
@@ -79,6 +80,9 @@ Schedule = namedtuple(
     "Schedule",
     ["segment_end", "segment_piston", "segment_speed", "snapshot_step", "frames", "sample_interval"],
 )
+
+# Schedules: those of a batch, padded to the longest, with the number of rows that count.
+Schedules = namedtuple("Schedules", [*Schedule._fields, "n_segments", "n_snapshots"])
 
 # Record: what a run leaves behind.
 #   snapshots     float32 [n_snapshots, n, 2]
@@ -137,6 +141,75 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     CELL_WIDTH_Y,
     N_SHARED_FLOATS,
 ) = range(8)
+
+
+@block_program
+def gas_of(gas, r):
+    """The constants of replica `r`."""
+    return Gas(
+        gas.n_particles[r],
+        gas.height[r],
+        gas.stiffness[r],
+        gas.timestep[r],
+        gas.partition_axis[r],
+        gas.partition_position[r],
+    )
+
+
+@block_program
+def particles_of(particles, r):
+    """The dynamic state of replica `r`."""
+    return Particles(
+        particles.positions[r],
+        particles.velocities[r],
+        particles.accelerations[r],
+        particles.since[r],
+        particles.contact[r],
+        particles.work[r],
+        particles.impulse[r],
+    )
+
+
+@block_program
+def workspace_of(workspace, r):
+    """The workspace of replica `r`."""
+    return Workspace(
+        workspace.cell[r],
+        workspace.next_in_cell[r],
+        workspace.cell_head[r],
+        workspace.start[r],
+        workspace.touching[r],
+        workspace.neighbours[r],
+        workspace.n_neighbours[r],
+        workspace.valid_until[r],
+        workspace.event_head[r],
+        workspace.event_next[r],
+        workspace.event[r],
+        workspace.partial[r],
+    )
+
+
+@block_program
+def schedule_of(schedules, r):
+    """The schedule of replica `r`, without its padding.
+
+    Taken, like its record, where it is used: neither then holds registers while particles are stepped.
+    """
+    n_segments = schedules.n_segments[r]
+    return Schedule(
+        schedules.segment_end[r, :n_segments],
+        schedules.segment_piston[r, :n_segments],
+        schedules.segment_speed[r, :n_segments],
+        schedules.snapshot_step[r, : schedules.n_snapshots[r]],
+        schedules.frames[r],
+        schedules.sample_interval[r],
+    )
+
+
+@block_program
+def record_of(record, r):
+    """The record of replica `r`."""
+    return Record(record.snapshots[r], record.phase_points[r], record.clips[r], record.samples[r])
 
 
 @block_program

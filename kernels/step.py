@@ -1,7 +1,15 @@
 """One step of velocity Verlet for one particle: half kick and drift, force, half kick."""
 
 from .forces import CONTACT_DISTANCE_SQUARED, pair_force, wall_force
-from .replica import N_WALLS, PISTON_SPEED, RIGHT, SPEED_LIMIT, WINDOW_END, piston_at, position_at
+from .replica import (
+    N_WALLS,
+    PISTON_SPEED,
+    RIGHT,
+    SPEED_LIMIT,
+    WINDOW_END,
+    piston_at,
+    position_at,
+)
 from .targets import block_program, fetch_min
 from .walls import total_wall_force, touches_wall, wall_forces
 

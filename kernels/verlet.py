@@ -2,7 +2,18 @@
 
 from .cells import gather_neighbours
 from .record import record_due
-from .replica import EXECUTED, NEW, PISTON_SPEED, RUNNING, STATUS, STEP, TOUCHING, WINDOW_END, WINDOW_START, piston_at
+from .replica import (
+    EXECUTED,
+    NEW,
+    PISTON_SPEED,
+    RUNNING,
+    STATUS,
+    STEP,
+    TOUCHING,
+    WINDOW_END,
+    WINDOW_START,
+    piston_at,
+)
 from .step import half_kick, kick_and_drift, update_acceleration
 from .targets import barrier, block_program
 from .window import open_window
@@ -12,35 +23,38 @@ WIDTH = 3.0
 
 
 @block_program
-def advance(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats, budget):
-    """Run whole windows of one replica until its process ends or about `budget` particle-steps are spent.
+def advance(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats, budget):
+    """Run whole windows of replica `r` until its process ends or about `budget` particle-steps are spent.
 
-    One block owns one replica. Written: particles, record, shared (with the progress), workspace.
+    One block owns the replica. Written: particles, its record, shared (with the progress), workspace.
     """
-    if shared[STATUS] == NEW:
-        barrier()
-        if thread == 0:
-            shared[STATUS] = RUNNING
-        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
-        list_neighbours(thread, n_threads, gas, particles, workspace, shared)
-        piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
-        for i in range(thread, gas.n_particles, n_threads):
-            update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
-            particles.contact[i] = TOUCHING
-        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+    barrier()
     last_executed = shared[EXECUTED] + budget
-    while shared[STATUS] == RUNNING and shared[EXECUTED] < last_executed:
-        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedule, shared, shared_floats)
-        if shared[STATUS] == RUNNING:
-            list_neighbours(thread, n_threads, gas, particles, workspace, shared)
+    while shared[STATUS] <= RUNNING and shared[EXECUTED] < last_executed:
+        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedules, r, shared, shared_floats)
+        list_neighbours(thread, n_threads, gas, particles, workspace, shared)
         barrier()
-        step_window(thread, n_threads, gas, particles, workspace, shared, shared_floats)
-        record_due(thread, n_threads, gas, particles, workspace, schedule, record, shared, shared_floats)
+        if shared[STATUS] == NEW:
+            start(thread, n_threads, gas, particles, workspace, shared, shared_floats)
+        elif shared[STATUS] == RUNNING:
+            step_window(thread, n_threads, gas, particles, workspace, shared, shared_floats)
+        record_due(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats)
+
+
+@block_program
+def start(thread, n_threads, gas, particles, workspace, shared, shared_floats):
+    """Give all particles their forces at a process's start."""
+    piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
+    for i in range(thread, gas.n_particles, n_threads):
+        update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
+        particles.contact[i] = TOUCHING
 
 
 @block_program
 def list_neighbours(thread, n_threads, gas, particles, workspace, shared):
     """List for every particle those that may touch it in the window just opened."""
+    if shared[STATUS] > RUNNING:
+        return
     for i in range(thread, gas.n_particles, n_threads):
         gather_neighbours(i, shared[STEP], WIDTH, particles, workspace, shared, gas.timestep)
 

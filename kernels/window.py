@@ -30,6 +30,7 @@ from .replica import (
     WINDOWS,
     piston_at,
     position_at,
+    schedule_of,
 )
 from .targets import barrier, block_program, fetch_max, maximum, minimum
 
@@ -71,12 +72,13 @@ def last_step(shared, schedule, workspace):
 
 
 @block_program
-def open_window(thread, n_threads, widest, gas, particles, workspace, schedule, shared, shared_floats):
+def open_window(thread, n_threads, widest, gas, particles, workspace, schedules, r, shared, shared_floats):
     """Set the window's end and rebuild the cell list, of cells no wider than `widest` needs them to be.
 
-    All threads of the block take part. Written: workspace (cells, start, event heads, lists' validity), shared.
+    All threads of the block take part. Written: workspace (cells, start, event heads), shared.
     """
     barrier()
+    schedule = schedule_of(schedules, r)
     if thread == 0:
         enter_segment(shared, shared_floats, schedule)
         shared[WINDOW_START] = shared[STEP]
@@ -91,14 +93,13 @@ def open_window(thread, n_threads, widest, gas, particles, workspace, schedule, 
     for i in range(thread, gas.n_particles, n_threads):
         vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
         fastest = maximum(fastest, vx * vx + vy * vy)
-        workspace.valid_until[i] = -1
     for cell in range(thread, workspace.cell_head.shape[0], n_threads):
         workspace.cell_head[cell] = -1
     for bucket in range(thread, workspace.event_head.shape[0], n_threads):
         workspace.event_head[bucket] = -1
     barrier()
     fetch_max(shared_floats, SQUARED_SPEED, fastest)
-    if shared[STATUS] == RUNNING:
+    if shared[STATUS] <= RUNNING:
         for i in range(thread, gas.n_particles, n_threads):
             x, y = position_at(particles, i, shared[STEP], gas.timestep)
             workspace.start[i, 0] = x
@@ -111,6 +112,6 @@ def open_window(thread, n_threads, widest, gas, particles, workspace, schedule, 
         if steps_in_reach < 1.0:
             shared[STATUS] = TOO_FAST
         shared_floats[SPEED_LIMIT] = limit
-        shared[LIST_STEPS] = int(0.5 * SKIN / (limit * gas.timestep)) - 1
+        shared[LIST_STEPS] = maximum(1, int(0.5 * SKIN / (limit * gas.timestep)) - 1)
         shared[WINDOW_END] = minimum(last_step(shared, schedule, workspace), shared[STEP] + int(steps_in_reach))
     barrier()
