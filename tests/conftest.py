@@ -1,0 +1,32 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture
+def simulator() -> Callable[..., str]:
+    """Runs a script in a fresh Python under the CUDA simulator; gives back what it printed.
+
+    The simulator is chosen when numba is imported, so it needs a process of its own. Further arguments reach the
+    script as ``sys.argv[1:]``: paths of files to read and to write, for arrays that are to be compared bitwise. A script
+    that fails fails the test, with its traceback.
+    """
+
+    def run(script: str, *arguments: object, timeout: float = 300.0) -> str:
+        result = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert result.returncode == 0, f"the script failed under the CUDA simulator:\n{result.stderr}"
+        return result.stdout
+
+    return run
