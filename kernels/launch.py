@@ -26,72 +26,46 @@ def store_progress(thread, n_threads, progress, shared):
 
 
 @block_program
-def contact_on_cpu(r, budget, gas, particles, workspace, schedules, records, progress, ints, floats):
+def contact_on_cpu(r, budget, gas, particles, workspace, schedules, records, progress):
     """Advance replica `r` with the contact engine by about `budget` particle-steps, on the calling thread.
 
-    `ints` int64 [n_replicas, N_SHARED_INTS] and `floats` float64 [n_replicas, N_SHARED_FLOATS] stand for a block's
-    shared memory. Written: particles, workspace, records, progress of this replica.
+    Written: particles, workspace, records, progress of this replica.
     """
-    load_progress(0, 1, progress[r], ints[r])
+    mine = workspace_of(workspace, r)
+    ints, floats = mine.ints, mine.floats
+    load_progress(0, 1, progress[r], ints)
     contact.advance(
-        0,
-        1,
-        gas_of(gas, r),
-        particles_of(particles, r),
-        workspace_of(workspace, r),
-        schedules,
-        records,
-        r,
-        ints[r],
-        floats[r],
-        budget,
+        0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
     )
-    store_progress(0, 1, progress[r], ints[r])
+    store_progress(0, 1, progress[r], ints)
 
 
 @block_program
-def verlet_on_cpu(r, budget, gas, particles, workspace, schedules, records, progress, ints, floats):
+def verlet_on_cpu(r, budget, gas, particles, workspace, schedules, records, progress):
     """As `contact_on_cpu`, with the reference engine."""
-    load_progress(0, 1, progress[r], ints[r])
+    mine = workspace_of(workspace, r)
+    ints, floats = mine.ints, mine.floats
+    load_progress(0, 1, progress[r], ints)
     verlet.advance(
-        0,
-        1,
-        gas_of(gas, r),
-        particles_of(particles, r),
-        workspace_of(workspace, r),
-        schedules,
-        records,
-        r,
-        ints[r],
-        floats[r],
-        budget,
+        0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
     )
-    store_progress(0, 1, progress[r], ints[r])
+    store_progress(0, 1, progress[r], ints)
 
 
 @cuda.jit
 def contact_on_cuda(order, budget, gas, particles, workspace, schedules, records, progress):
-    """Advance replicas `order` with the contact engine, one block each, by about `budget` particle-steps.
+    """Advance the replicas `order` with the contact engine, one block each, by about `budget` particle-steps.
 
     `order` int32 [n_blocks]. Written: particles, workspace, records, progress of these replicas.
     """
     ints = cuda.shared.array(N_SHARED_INTS, int64)
     floats = cuda.shared.array(N_SHARED_FLOATS, float64)
     thread, n_threads, r = cuda.threadIdx.x, cuda.blockDim.x, order[cuda.blockIdx.x]
+    mine = workspace_of(workspace, r)
     load_progress(thread, n_threads, progress[r], ints)
     cuda.syncthreads()
     contact.advance(
-        thread,
-        n_threads,
-        gas_of(gas, r),
-        particles_of(particles, r),
-        workspace_of(workspace, r),
-        schedules,
-        records,
-        r,
-        ints,
-        floats,
-        budget,
+        thread, n_threads, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
     )
     cuda.syncthreads()
     store_progress(thread, n_threads, progress[r], ints)
@@ -103,20 +77,11 @@ def verlet_on_cuda(order, budget, gas, particles, workspace, schedules, records,
     ints = cuda.shared.array(N_SHARED_INTS, int64)
     floats = cuda.shared.array(N_SHARED_FLOATS, float64)
     thread, n_threads, r = cuda.threadIdx.x, cuda.blockDim.x, order[cuda.blockIdx.x]
+    mine = workspace_of(workspace, r)
     load_progress(thread, n_threads, progress[r], ints)
     cuda.syncthreads()
     verlet.advance(
-        thread,
-        n_threads,
-        gas_of(gas, r),
-        particles_of(particles, r),
-        workspace_of(workspace, r),
-        schedules,
-        records,
-        r,
-        ints,
-        floats,
-        budget,
+        thread, n_threads, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
     )
     cuda.syncthreads()
     store_progress(thread, n_threads, progress[r], ints)

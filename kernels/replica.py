@@ -50,6 +50,8 @@ N_WALLS = 6
 #   event_next       int32   [n_events]
 #   event            int32   [n_events, 3]     particle, partner (or WALL), step of prediction within the window
 #   partial          float64 [N_LANES, N_SUMS] partial sums, one row a lane
+#   ints             int64   [N_SHARED_INTS]   stand for the block's shared memory where there is none
+#   floats           float64 [N_SHARED_FLOATS]
 Workspace = namedtuple(
     "Workspace",
     [
@@ -65,6 +67,8 @@ Workspace = namedtuple(
         "event_next",
         "event",
         "partial",
+        "ints",
+        "floats",
     ],
 )
 WALL = -1
@@ -186,6 +190,8 @@ def workspace_of(workspace, r):
         workspace.event_next[r],
         workspace.event[r],
         workspace.partial[r],
+        workspace.ints[r],
+        workspace.floats[r],
     )
 
 

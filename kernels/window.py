@@ -109,9 +109,10 @@ def open_window(thread, n_threads, widest, gas, particles, workspace, schedules,
     if thread == 0:
         limit = SPEED_MARGIN * math.sqrt(shared_floats[SQUARED_SPEED]) + AT_REST
         steps_in_reach = shared_floats[REACH] / (limit * gas.timestep)
-        if steps_in_reach < 1.0:
+        steps_in_skin = 0.5 * SKIN / (limit * gas.timestep)
+        if not (steps_in_reach >= 1.0 and steps_in_skin >= 2.0):
             shared[STATUS] = TOO_FAST
         shared_floats[SPEED_LIMIT] = limit
-        shared[LIST_STEPS] = maximum(1, int(0.5 * SKIN / (limit * gas.timestep)) - 1)
+        shared[LIST_STEPS] = int(steps_in_skin) - 1
         shared[WINDOW_END] = minimum(last_step(shared, schedule, workspace), shared[STEP] + int(steps_in_reach))
     barrier()
