@@ -1,0 +1,152 @@
+"""Where arrays live and block programs run: the CPU, or a CUDA device.
+
+The only module that knows whether arrays are NumPy or CuPy, and the only importer of the kernels. Every block program has
+two entry points, `NAME_on_cpu(item, *arguments)` and `NAME_on_cuda(order, *arguments)`; `Backend.run` hides which of
+them runs. No result depends on the backend's number of threads.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numba import cuda
+
+from .errors import InputError
+from .kernels import launch
+from .kernels import replica as layout
+from .kernels.targets import SIMULATED
+
+__all__ = ["Backend", "CpuBackend", "CudaBackend", "layout", "select"]
+
+
+class Backend(ABC):
+    """A device: its name, its array module and the way to run a block program on it."""
+
+    name: str
+    xp: Any
+    n_slots: int
+    """Replicas that it is worth having in flight at once."""
+
+    @abstractmethod
+    def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
+        """Run the block program `entry` once for each item of `order`; returns when all are done."""
+
+    @abstractmethod
+    def from_host(self, array: np.ndarray) -> Any:
+        """The array on this device; the array itself on the CPU."""
+
+    @abstractmethod
+    def to_host(self, array: Any) -> np.ndarray:
+        """The array as NumPy; the array itself on the CPU."""
+
+    def to_torch(self, array: Any) -> torch.Tensor:
+        """A tensor that shares the array's memory, handed over by DLPack."""
+        return torch.from_dlpack(array)
+
+
+class CpuBackend(Backend):
+    """The CPU: one thread of a pool runs a block, as compiled by numba, with the lock of the interpreter released."""
+
+    def __init__(self, n_threads: int | None = None):
+        if n_threads is not None and n_threads < 1:
+            raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
+        self.name = "cpu"
+        self.xp = np
+        self.n_threads = n_threads or available_cores()
+        self.n_slots = 2 * self.n_threads
+        self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="gputhermo")
+
+    def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
+        """See `Backend.run`."""
+        program = getattr(launch, f"{entry}_on_cpu")
+        if self.n_threads == 1 or len(order) == 1:
+            for item in order:
+                program(int(item), *arguments)
+        else:
+            for future in [self._pool.submit(program, int(item), *arguments) for item in order]:
+                future.result()
+
+    def from_host(self, array: np.ndarray) -> np.ndarray:
+        """See `Backend.from_host`."""
+        return array
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        """See `Backend.to_host`."""
+        return array
+
+
+class CudaBackend(Backend):
+    """A CUDA device: one thread block an item. In numba's simulator, NumPy arrays and a few Python threads a block."""
+
+    def __init__(self, device: int = 0, threads_per_block: int | None = None):
+        self.name = f"cuda:{device}"
+        if SIMULATED:
+            self.xp = np
+            self.n_slots = 2
+            self.threads_per_block = threads_per_block or 2
+            return
+        if not cuda.is_available():
+            raise InputError(f"device = {self.name!r} is not allowed: no CUDA device is here; allowed: cpu, auto")
+        if device >= len(cuda.gpus):
+            raise InputError(f"device = {self.name!r} is not allowed: devices here are 0 to {len(cuda.gpus) - 1}")
+        try:
+            import cupy
+        except ImportError:
+            raise InputError(
+                f"device = {self.name!r} needs CuPy: install gputhermo[cuda13] (or gputhermo[cuda12] for CUDA 12)"
+            ) from None
+        cuda.select_device(device)
+        cupy.cuda.Device(device).use()
+        self.xp = cupy
+        self.threads_per_block = threads_per_block or 128
+        self.n_slots = 4 * cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+    def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
+        """See `Backend.run`."""
+        program = getattr(launch, f"{entry}_on_cuda")
+        items = self.xp.asarray(order, dtype=np.int32)
+        program[len(order), self.threads_per_block](*(self._as_argument(a) for a in (items, *arguments)))
+        cuda.synchronize()
+
+    def _as_argument(self, argument: Any) -> Any:
+        """A kernel argument; numba recognises CuPy arrays by themselves but not inside a named tuple."""
+        if SIMULATED:
+            return argument
+        if isinstance(argument, tuple):
+            return type(argument)(*(self._as_argument(field) for field in argument))
+        return cuda.as_cuda_array(argument) if cuda.is_cuda_array(argument) else argument
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """See `Backend.from_host`."""
+        return self.xp.asarray(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """See `Backend.to_host`."""
+        return array if self.xp is np else self.xp.asnumpy(array)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def select(device: str = "auto", n_threads: int | None = None) -> Backend:
+    """The backend for "auto" (a CUDA device if one is usable), "cpu", "cuda" or "cuda:N".
+
+    Raises InputError for any other word, or if CUDA is asked for and is not there.
+    """
+    if device == "cpu":
+        return CpuBackend(n_threads)
+    if device == "auto":
+        try:
+            return CudaBackend()
+        except InputError:
+            return CpuBackend(n_threads)
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or not (number.isdecimal() or device == "cuda"):
+        raise InputError(f"device = {device!r} is not allowed; allowed: auto, cpu, cuda, cuda:N")
+    return CudaBackend(int(number or 0))

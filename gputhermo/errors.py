@@ -1,0 +1,9 @@
+"""Errors that a user can cause or should hear of."""
+
+
+class InputError(ValueError):
+    """A user's mistake; the message is one line that names the field, its value and what is allowed."""
+
+
+class SimulationError(RuntimeError):
+    """A simulation reached a state that physics forbids; the message names replica, particle and step."""

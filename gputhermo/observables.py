@@ -1,0 +1,87 @@
+"""What is measured: from recorded sums and phase points to thermodynamic quantities.
+
+Units: energy kB T0, length R, mass m, time R sqrt(m / kB T0); kB = 1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backend import layout
+from .process import Timetable
+
+WALLS = ("left", "piston", "bottom", "top", "partition_low", "partition_high")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Time series of one replica, each float64 [n_samples] except `pressure`.
+
+    time                   end of the interval that an entry stands for
+    piston_position        then
+    kinetic_temperature_x  2 K_x / N, K_x the kinetic energy of motion along x
+    kinetic_temperature_y
+    potential_energy
+    work                   done by the piston since t = 0
+    pressure               [n_samples, 6], mean over the interval of the force per length on each of WALLS
+    """
+
+    time: np.ndarray
+    piston_position: np.ndarray
+    kinetic_temperature_x: np.ndarray
+    kinetic_temperature_y: np.ndarray
+    potential_energy: np.ndarray
+    work: np.ndarray
+    pressure: np.ndarray
+
+
+def series_from_sums(sums: np.ndarray, n_particles: int, height: float, interval_steps: int, table: Timetable) -> Series:
+    """Time series from the sums recorded on the device, float64 [n_samples, N_SUMS], one row each `interval_steps`."""
+    steps = interval_steps * np.arange(len(sums) + 1)
+    piston = piston_position(steps, table)
+    impulse = np.diff(sums[:, layout.FIRST_IMPULSE :], axis=0, prepend=np.zeros((1, layout.N_WALLS)))
+    width = 0.5 * (piston[1:] + piston[:-1])
+    length = np.stack([np.full_like(width, height)] * 2 + [width] * 2 + [np.full_like(width, math.nan)] * 2, axis=1)
+    return Series(
+        time=steps[1:] * table.grid_step,
+        piston_position=piston[1:],
+        kinetic_temperature_x=2.0 * sums[:, layout.KINETIC_X] / n_particles,
+        kinetic_temperature_y=2.0 * sums[:, layout.KINETIC_Y] / n_particles,
+        potential_energy=sums[:, layout.POTENTIAL],
+        work=sums[:, layout.WORK],
+        pressure=impulse / (length * interval_steps * table.grid_step),
+    )
+
+
+def piston_position(steps: np.ndarray, table: Timetable) -> np.ndarray:
+    """Lx at the given steps, float64, of their shape."""
+    segment = np.minimum(np.searchsorted(table.segment_end, steps), len(table.segment_end) - 1)
+    begin = np.concatenate([[0], table.segment_end[:-1]])[segment]
+    return table.segment_piston[segment] + table.segment_speed[segment] * (steps - begin) * table.grid_step
+
+
+def packing_fraction(n_particles: int, length: float, height: float) -> float:
+    """N pi R^2 / (Lx Ly)."""
+    return n_particles * math.pi / (length * height)
+
+
+def mode_amplitudes(phase_points: Any, length: float, height: float, xp: Any) -> tuple[Any, Any]:
+    """Amplitudes of the first flow and density mode along x and y, in thermal units.
+
+    phase_points float64 [..., n, 4]; returns flow and density, each float64 [..., 2]. With z = (x - R) / (Lx - 2R),
+
+        flow = sum v_x sin(pi z) / sqrt(N T / 2),    density = sum cos(pi z) / sqrt(N / 2),
+
+    and likewise along y; T is the mean kinetic energy a particle. In equilibrium both have mean square 1 (an ideal gas;
+    repulsion makes the density's a little smaller).
+    """
+    n = phase_points.shape[-2]
+    velocities = phase_points[..., 2:]
+    temperature = 0.5 * (velocities**2).sum(axis=(-2, -1)) / n
+    accessible = xp.asarray([length - 2.0, height - 2.0])
+    phase = math.pi * (phase_points[..., :2] - 1.0) / accessible
+    flow = (velocities * xp.sin(phase)).sum(axis=-2) / xp.sqrt(0.5 * n * temperature)[..., None]
+    density = xp.cos(phase).sum(axis=-2) / math.sqrt(0.5 * n)
+    return flow, density

@@ -1,0 +1,219 @@
+"""Settings of every stage: validated, frozen, with a default and the reason for it; TOML in and out.
+
+Units throughout: energy kB T0, length R (the particle radius), mass m, time R sqrt(m / kB T0). Fields marked "ours" are
+not given by Kuroyanagi and Yuge (arXiv:2506.01506); the others are theirs.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InputError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings: immutable, and an unknown key in it is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GasSettings(Section):
+    """The gas and its container."""
+
+    box_length: Positive = 300.0
+    """L, height of the container and its length with the piston drawn out."""
+    interaction_strength: Positive = 10_000.0
+    """C_int of pairs and walls, Eq. (3); stiff enough that particles overlap by a few per cent of R."""
+    temperature: NonNegative = 1.0
+    """T0 of the Maxwell distribution that initial velocities are drawn from; 1 by the choice of units."""
+    exact_energy: bool = False
+    """Scale the initial velocities to a kinetic energy of exactly N T0, as a macroscopically equivalent twin needs."""
+
+
+class IntegratorSettings(Section):
+    """The integration of the equations of motion."""
+
+    engine: Literal["contact", "verlet"] = "contact"
+    """`contact` steps only particles in contact (ours, the same trajectory faster), `verlet` all of them."""
+    timestep: Positive = 0.001
+    """dt of velocity Verlet."""
+    substeps: Count = 1
+    """Steps that each dt is divided into while particles are in contact (ours; 1 is the paper's dt). Free flight is
+    exact whatever the step, so this is a finer time grid that only contacts pay for."""
+
+    @property
+    def grid_step(self) -> float:
+        """Spacing of the time grid."""
+        return self.timestep / self.substeps
+
+
+class ProtocolSettings(Section):
+    """What the piston does, and when states are recorded."""
+
+    hold_time: Positive = 200.0
+    """Time between strokes (ours: the paper says "a while"). Sound crosses the box about once in it; at N = 2000 and
+    speed 0.5 flow modes have not died out, so their amplitudes are stored with each state."""
+    n_cycles: Count = 3
+    """Cycles L -> L/2 -> L in a process."""
+    frames: Count = 5
+    """Snapshots in a clip, which is one microscopic state."""
+    frame_interval: Positive = 1.0
+    """Time between them; the last one is taken at the end of the hold (ours: "around the end")."""
+
+    @model_validator(mode="after")
+    def _clip_fits_hold(self) -> "ProtocolSettings":
+        if (self.frames - 1) * self.frame_interval > self.hold_time:
+            raise ValueError(
+                f"hold_time = {self.hold_time:g} is shorter than a clip; at least "
+                f"(frames - 1) x frame_interval = {(self.frames - 1) * self.frame_interval:g} is needed"
+            )
+        return self
+
+
+class PlanSettings(Section):
+    """Which processes a dataset consists of."""
+
+    n_particles: tuple[Count, ...] = (500, 1000, 1500, 2000)
+    push_speeds: tuple[Positive, ...] = (0.1, 0.5)
+    pull_speeds: tuple[Positive, ...] = (0.1, 0.5)
+    strokes: tuple[Positive, ...] = (150.0, 75.0, 50.0, 37.5, 30.0, 25.0, 18.75, 15.0, 10.0, 7.5)
+    """Distances that the piston moves between two holds; each must divide L/2."""
+    max_rank_difference: Annotated[int, Field(ge=0)] = 1
+    """Push and pull strokes are paired if their ranks in `strokes` differ by no more than this (ours: it gives the
+    paper's number of processes, 4 x 2 x 2 x 28 = 448)."""
+
+
+class ImageSettings(Section):
+    """From positions to images."""
+
+    pixels: Count = 256
+    """Side of an image."""
+    raster_pixels: Count = 1560
+    """Side of the raster in which discs are drawn before the Lanczos filter reduces it."""
+
+    @model_validator(mode="after")
+    def _reduces(self) -> "ImageSettings":
+        if self.pixels > self.raster_pixels:
+            raise ValueError(f"pixels = {self.pixels} is more than raster_pixels = {self.raster_pixels}")
+        return self
+
+
+class SplitSettings(Section):
+    """Shares of the processes for training and validation; the rest is the test set (336 / 56 / 56 of 448)."""
+
+    train: Annotated[float, Field(ge=0, le=1)] = 0.75
+    validation: Annotated[float, Field(ge=0, le=1)] = 0.125
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> "SplitSettings":
+        if self.train + self.validation > 1.0:
+            raise ValueError(f"train + validation = {self.train + self.validation:g}; at most 1 is allowed")
+        return self
+
+
+class SeriesSettings(Section):
+    """Time series within strokes and holds (ours)."""
+
+    interval: NonNegative = 0.0
+    """Time between two entries of pressure, kinetic temperature and work; 0 records none."""
+
+
+class Settings(Section):
+    """All that determines a dataset."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of initial states and of the split by process."""
+    gas: GasSettings = GasSettings()
+    integrator: IntegratorSettings = IntegratorSettings()
+    protocol: ProtocolSettings = ProtocolSettings()
+    plan: PlanSettings = PlanSettings()
+    image: ImageSettings = ImageSettings()
+    split: SplitSettings = SplitSettings()
+    series: SeriesSettings = SeriesSettings()
+
+
+PRESETS: dict[str, Settings] = {
+    "paper": Settings(),
+    # The paper's gas in a quarter of the box, with every kind of stroke and speed but few of each: seconds on a CPU.
+    "demo": Settings(
+        gas=GasSettings(box_length=150.0),
+        protocol=ProtocolSettings(hold_time=50.0, n_cycles=2),
+        plan=PlanSettings(n_particles=(125, 250, 375, 500), pull_speeds=(0.5,), strokes=(75.0, 37.5, 25.0)),
+    ),
+}
+
+
+def load_settings(preset: str, path: str | Path | None = None, **changes: Any) -> Settings:
+    """A preset, changed by the TOML file at `path` and then by `changes` (top-level fields).
+
+    Raises InputError, in one line, for an unknown preset or key, a value that is not allowed, or a broken file.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"preset = {preset!r} is unknown; allowed: {', '.join(PRESETS)}")
+    values = PRESETS[preset].model_dump()
+    if path is not None:
+        merge(values, read_toml(Path(path)))
+    values.update({name: value for name, value in changes.items() if value is not None})
+    return validate(values)
+
+
+def validate(values: dict[str, Any]) -> Settings:
+    """Settings from nested dictionaries; InputError names the first field that is wrong."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(one_line(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The contents of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"config = {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config = {str(path)!r} is not a TOML file: {error}") from None
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings as TOML text, which `load_settings` takes back."""
+    return tomli_w.dumps(settings.model_dump(mode="json"))
+
+
+def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Overwrite in nested dictionaries."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def one_line(error: ValidationError) -> str:
+    """Field, value and what is allowed, of the first thing that is wrong."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a setting; allowed there: {', '.join(fields_beside(first['loc']))}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{field}: {message}"
+    return f"{field} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+
+
+def fields_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings in the section that `location` lies in."""
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            break
+        model = field.annotation
+    return list(model.model_fields)
