@@ -17,10 +17,12 @@ from numba import cuda
 
 from .errors import InputError
 from .kernels import launch
+from .kernels import place as placement
+from .kernels import raster as raster_layout
 from .kernels import replica as layout
 from .kernels.targets import SIMULATED
 
-__all__ = ["Backend", "CpuBackend", "CudaBackend", "layout", "select"]
+__all__ = ["Backend", "CpuBackend", "CudaBackend", "layout", "placement", "raster_layout", "select"]
 
 
 class Backend(ABC):

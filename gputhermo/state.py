@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .backend import Backend, select
 from .errors import InputError
+from .initialize import draw
+from .process import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,41 @@ class ReplicaBatch:
     def n_replicas(self) -> int:
         """Number of replicas."""
         return len(self.n_particles)
+
+    @classmethod
+    def draw(
+        cls,
+        n_particles: int | Sequence[int],
+        protocol: Protocol,
+        *,
+        seed: int,
+        temperature: float | Sequence[float] = 1.0,
+        kinetic_energy: float | Sequence[float] | None = None,
+        interaction_strength: float | Sequence[float] = 10_000.0,
+        device: str | Backend = "auto",
+    ) -> "ReplicaBatch":
+        """Random initial states in the container of `protocol`: no overlaps, Maxwell velocities.
+
+        As many replicas as the longest of the sequences; see `initialize.draw` for the arguments and errors.
+        """
+        backend = select(device) if isinstance(device, str) else device
+        positions, velocities = draw(
+            n_particles,
+            protocol.length,
+            protocol.height,
+            seed=seed,
+            backend=backend,
+            temperature=temperature,
+            kinetic_energy=kinetic_energy,
+            partition=protocol.partition,
+        )
+        n_replicas = len(positions)
+        return cls(
+            positions=positions,
+            velocities=velocities,
+            n_particles=np.broadcast_to(np.asarray(n_particles, dtype=np.int64), n_replicas).copy(),
+            interaction_strength=np.broadcast_to(np.asarray(interaction_strength, dtype=np.float64), n_replicas).copy(),
+        )
 
     @classmethod
     def from_arrays(

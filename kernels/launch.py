@@ -7,8 +7,21 @@ replicas run, in which order and for how long; none of that changes a trajectory
 from numba import cuda, float64, int64
 
 from . import contact, verlet
+from .place import place_on_cpu, place_on_cuda
+from .raster import raster_on_cpu, raster_on_cuda
 from .replica import N_PROGRESS, N_SHARED_FLOATS, N_SHARED_INTS, gas_of, particles_of, workspace_of
 from .targets import block_program
+
+__all__ = [
+    "contact_on_cpu",
+    "contact_on_cuda",
+    "place_on_cpu",
+    "place_on_cuda",
+    "raster_on_cpu",
+    "raster_on_cuda",
+    "verlet_on_cpu",
+    "verlet_on_cuda",
+]
 
 
 @block_program

@@ -1,0 +1,243 @@
+"""Generate a dataset: simulate its processes, draw their clips, write the file; stop and resume at will."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .backend import Backend, available_cores, select
+from .dataset import Parts, ProcessData
+from .errors import InputError
+from .initialize import draw, reachable
+from .observables import mode_amplitudes
+from .parameters import Settings
+from .process import Process, Timetable, compile_protocol, plan_processes
+from .rasterize import render
+from .simulate import Simulation
+
+CHECKPOINT_INTERVAL = 60.0
+"""Seconds of simulation that a kill may cost at most."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is. `fraction` counts work by its estimated cost; the other totals include earlier, resumed runs."""
+
+    processes_done: int
+    n_processes: int
+    simulated_time: float
+    total_time: float
+    fraction: float
+    particle_steps: int
+    """Equivalent particle-steps (all particles, all steps) in this run."""
+    executed: int
+    """Particle-steps executed in this run."""
+    contacts: int
+    """Contacts begun in this run."""
+    elapsed: float
+    """Seconds since this run began."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and left a state that it can be resumed from."""
+
+
+def generate(
+    settings: Settings,
+    out: str | Path,
+    *,
+    device: str | Backend = "auto",
+    n_threads: int | None = None,
+    resume: bool = False,
+    with_images: bool = True,
+    report: Callable[[Status], None] = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Status:
+    """Make the dataset that `settings` describe and write it to `out`.
+
+    `report` is called after each launch, `stop` asked after each; a true answer raises Stopped once the state is saved.
+    The file depends on the settings and the kind of device only: not on threads, interruptions or the other arguments.
+    Raises InputError for settings that cannot be carried out, SimulationError if a simulation goes wrong.
+    """
+    return Run(settings, Path(out), device, n_threads, resume, with_images).to_the_end(report, stop)
+
+
+class Run:
+    """A dataset in the making."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        out: Path,
+        device: str | Backend,
+        n_threads: int | None,
+        resume: bool,
+        with_images: bool,
+    ):
+        self.settings = settings
+        self.with_images = with_images
+        self.processes = plan_processes(settings)
+        self.tables = [self._compile(process) for process in self.processes]
+        check_room(settings)
+        self.backend = select(device, n_threads) if isinstance(device, str) else device
+        self.parts = Parts(out, settings, self.processes, resume, with_images)
+        self.pending = sorted(self.parts.missing(), key=self._cost)
+        self.flying: dict[int, Process] = {}
+        self.pool = ThreadPoolExecutor(n_threads or available_cores(), thread_name_prefix="compress")
+        self.simulation = Simulation(
+            n_slots=max(1, min(self.backend.n_slots, len(self.pending))),
+            n_max=max(settings.plan.n_particles),
+            timetables=self.tables,
+            integrator=settings.integrator,
+            backend=self.backend,
+            series_interval=settings.series.interval,
+        )
+        self.began = self.saved = time.monotonic()
+        self.counted = {"particle_steps": 0, "executed": 0, "contacts": 0}
+        self.resumed: dict[int, dict[str, int]] = {}
+
+    def _compile(self, process: Process) -> Timetable:
+        protocol = self.settings.protocol
+        return compile_protocol(
+            process.protocol, self.settings.integrator.grid_step, protocol.frames, protocol.frame_interval
+        )
+
+    def _cost(self, process: Process) -> float:
+        """Estimated cost of a process: contacts in a unit of time grow with the square of N."""
+        return float(self.tables[process.index].n_steps) * process.n_particles**2
+
+    def to_the_end(self, report: Callable[[Status], None], stop: Callable[[], bool]) -> Status:
+        """Simulate what is missing, the longest first, then assemble the file."""
+        while self.pending or self.flying:
+            for slot in range(self.simulation.n_slots):
+                if self.pending and slot not in self.flying:
+                    self._start(slot, self.pending.pop())
+            for slot in self.simulation.advance():
+                self._finish(slot)
+            if stop():
+                self._save_checkpoints()
+                raise Stopped
+            if time.monotonic() - self.saved > CHECKPOINT_INTERVAL:
+                self._save_checkpoints()
+            report(self.status())
+        self.parts.assemble()
+        return self.status()
+
+    def _start(self, slot: int, process: Process) -> None:
+        """Load a process into a free slot: from its checkpoint, or from the initial state that its index draws."""
+        gas = self.settings.gas
+        positions, velocities = draw(
+            process.n_particles,
+            gas.box_length,
+            gas.box_length,
+            seed=self.settings.seed,
+            stream=process.index,
+            temperature=gas.temperature,
+            kinetic_energy=process.n_particles * gas.temperature if gas.exact_energy else None,
+            backend=self.backend,
+        )
+        table = self.tables[process.index]
+        self.simulation.load(slot, positions[0], velocities[0], gas.interaction_strength, process.protocol, table)
+        checkpoint = self.parts.load_checkpoint(process.index)
+        if checkpoint is not None:
+            self.simulation.restore(slot, checkpoint)
+        self.resumed[slot] = self.simulation.counters(slot)
+        self.flying[slot] = process
+
+    def _finish(self, slot: int) -> None:
+        """Write the part of a finished process and free its slot."""
+        process = self.flying.pop(slot)
+        self.parts.write(self._data(slot, process), self.pool)
+        for name, count in self._counts(slot, process).items():
+            self.counted[name] += count
+
+    def _counts(self, slot: int, process: Process) -> dict[str, int]:
+        """What was done in this run for the process in `slot`."""
+        now, before = self.simulation.counters(slot), self.resumed[slot]
+        return {
+            "particle_steps": (now["steps"] - before["steps"]) * process.n_particles,
+            "executed": now["executed"] - before["executed"],
+            "contacts": now["contacts"] - before["contacts"],
+        }
+
+    def _data(self, slot: int, process: Process) -> ProcessData:
+        """Everything that the file holds of the process in `slot`."""
+        recording = self.simulation.recording(slot)
+        xp, to_host = self.backend.xp, self.backend.to_host
+        n_states, n = len(recording.time), process.n_particles
+        frames, n_max = self.settings.protocol.frames, self.simulation.n_max
+        positions = xp.full((n_states, frames, n_max, 2), xp.nan, dtype=np.float32)
+        positions[:, :, :n] = recording.positions
+        phase_points = xp.full((n_states, n_max, 4), xp.nan)
+        phase_points[:, :n] = recording.phase_points
+        chunked = {"positions": to_host(positions), "phase_points": to_host(phase_points)}
+        if self.with_images:
+            images = render(positions, n, self.settings.image, self.settings.gas.box_length, self.backend)
+            chunked["images"] = to_host(images)
+        modes = [
+            mode_amplitudes(recording.phase_points[k], recording.piston_position[k], process.box_length, xp)
+            for k in range(n_states)
+        ]
+        states = {
+            "process": np.full(n_states, process.index),
+            "hold": np.arange(n_states),
+            "time": recording.time,
+            "piston_position": recording.piston_position,
+            "n_particles": np.full(n_states, n),
+            "kinetic_energy": recording.kinetic_energy,
+            "potential_energy": recording.potential_energy,
+            "work": recording.work,
+            "flow_modes": to_host(xp.stack([flow for flow, _ in modes])),
+            "density_modes": to_host(xp.stack([density for _, density in modes])),
+        }
+        series = {}
+        if recording.series is not None:
+            series = dict(recording.series.__dict__)
+            series["process"] = np.full(len(recording.series.time), process.index)
+        counters = {name: recording.counters[name] for name in ("steps", "contacts", "executed")}
+        return ProcessData(process=process, chunked=chunked, states=states, series=series, counters=counters)
+
+    def _save_checkpoints(self) -> None:
+        for slot, process in self.flying.items():
+            self.parts.save_checkpoint(process.index, self.simulation.checkpoint(slot))
+        self.saved = time.monotonic()
+
+    def status(self) -> Status:
+        """How far the run is."""
+        undone = {process.index for process in self.pending}
+        steps = {
+            **{index: 0 for index in undone},
+            **{process.index: self.simulation.counters(slot)["steps"] for slot, process in self.flying.items()},
+        }
+        flying = [self._counts(slot, process) for slot, process in self.flying.items()]
+        counted = {name: count + sum(row[name] for row in flying) for name, count in self.counted.items()}
+        done_time = cost_done = cost = 0.0
+        for process, table in zip(self.processes, self.tables, strict=True):
+            done = steps.get(process.index, table.n_steps)
+            done_time += done * table.grid_step
+            cost_done += self._cost(process) * done / table.n_steps
+            cost += self._cost(process)
+        return Status(
+            processes_done=len(self.processes) - len(undone) - len(self.flying),
+            n_processes=len(self.processes),
+            simulated_time=done_time,
+            total_time=sum(table.n_steps * table.grid_step for table in self.tables),
+            fraction=cost_done / cost,
+            elapsed=time.monotonic() - self.began,
+            **counted,
+        )
+
+
+def check_room(settings: Settings) -> None:
+    """Raise InputError if random placement cannot put that many particles into the box."""
+    length = settings.gas.box_length
+    most = reachable(length, length)
+    for n_particles in settings.plan.n_particles:
+        if n_particles > most:
+            raise InputError(
+                f"plan.n_particles = {n_particles} is not allowed: random placement reaches at most {most} in a box of "
+                f"{length:g} x {length:g}"
+            )
