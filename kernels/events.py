@@ -42,11 +42,9 @@ def steps_until(time, timestep):
 def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
     """Steps until two particles at (dx, dy), approaching at (dvx, dvy), overlap; 0 if not within `horizon` steps."""
     b = dx * dvx + dy * dvy
-    if b >= 0.0:
-        return 0
     c = dx * dx + dy * dy - CONTACT_DISTANCE_SQUARED
-    # the root is at least c / 2|b|: most pairs are dismissed here
-    if c > -2.0 * b * timestep * (horizon + 1):
+    # The root is at least c / 2|b|: this dismisses most pairs, and all that recede.
+    if c > -2.0 * b * timestep * (horizon + 1) or b >= 0.0:
         return 0
     a = dvx * dvx + dvy * dvy
     discriminant = b * b - a * c
