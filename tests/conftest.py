@@ -8,13 +8,23 @@ from collections.abc import Callable
 import pytest
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests left with ``record_property("figure", line)``: figures worth seeing when all is well."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    figures = [line for report in reports for name, line in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.write_line(str(line))
+
+
 @pytest.fixture
 def simulator() -> Callable[..., str]:
     """Runs a script in a fresh Python under the CUDA simulator; gives back what it printed.
 
-    The simulator is chosen when numba is imported, so it needs a process of its own. Further arguments reach the
-    script as ``sys.argv[1:]``: paths of files to read and to write, for arrays that are to be compared bitwise. A script
-    that fails fails the test, with its traceback.
+    The simulator is chosen when numba is imported, so it needs a process of its own. Further arguments reach the script
+    as ``sys.argv[1:]``: paths of files to read and to write, for arrays that are to be compared bitwise. A script that
+    fails fails the test, with its traceback.
     """
 
     def run(script: str, *arguments: object, timeout: float = 300.0) -> str:

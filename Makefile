@@ -1,0 +1,60 @@
+# make demo    the main job, small: environment, simulation, HDF5 file, picture
+# make test    environment and tests
+# make lint    formatting, common mistakes, types (`make types` alone for the last)
+# make docs    the documentation as a web site, in build/docs
+# make clean   removes the environment and whatever was built
+#
+# PYTHON=python3.12 make ...   another interpreter than python3
+# Everything is installed into .venv, with the versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types docs clean
+
+demo: .venv/installed .venv/kernels
+	$(BIN)/gputhermo generate --preset demo --out out/demo.h5
+	$(BIN)/gputhermo render out/demo.h5 --process 0 --out out/demo.png
+	@echo "out/demo.h5 holds the data, out/demo.png shows a process of it"
+
+test: .venv/installed-test .venv/kernels
+	$(BIN)/pytest
+
+lint: .venv/installed-dev types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+docs: .venv/installed-docs
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build out *.egg-info kernels/__pycache__ .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# kernels/ is the package gputhermo.kernels; links under build/types show it to mypy where it looks for it.
+types: .venv/installed-dev
+	rm -rf build/types
+	mkdir -p build/types/gputhermo
+	ln -s $(CURDIR)/gputhermo/*.py build/types/gputhermo
+	ln -s $(CURDIR)/kernels build/types/gputhermo/kernels
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+
+# numba keeps what it compiled and does not notice an edit in a file that a kernel calls into, so a newer source empties that store.
+.venv/kernels: $(wildcard kernels/*.py) | .venv/bin/python
+	rm -f kernels/__pycache__/*.nb[ci]
+	@touch $@
+
+# The files .venv/installed* are empty; their dates say what .venv holds.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gputhermo needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv; the first time takes some minutes."
+	$(PIP) --editable .
+	@touch $@
+
+.venv/installed-%: .venv/installed
+	$(PIP) --editable '.[$*]'
+	@touch $@
