@@ -14,11 +14,11 @@ from .backend import Backend, layout, placement
 from .errors import InputError
 from .process import Partition
 
-# Random sequential addition of discs comes to a halt at a packing fraction of 0.547 (Feder, J. Theor. Biol. 87 (1980) 237),
-# of 0.54 after 1e5 rounds. Up to 0.5 it is quick: 14,000 particles in 300 x 300 take 0.05 s on one core.
+# Random sequential addition of discs jams at a packing fraction of 0.547 (Feder, J. Theor. Biol. 87 (1980) 237), and
+# creeps towards it. Up to 0.5 it is quick: 14,000 particles in 300 x 300 take 0.05 s on one core.
 REACHABLE_FRACTION = 0.5
-# In a small box the number that finds room scatters, and less of the box is used. Taking this much off either side covers
-# both: no draw of 2000 failed in any of 29 boxes from 2.5 x 100 to 30 x 30.
+# In a small box the number that finds room scatters, and less of the box is used. Taking this much off either side
+# covers both: no draw of 2000 failed in any of 29 boxes from 2.5 x 100 to 30 x 30.
 UNUSED_WIDTH = 1.5
 # At the reachable fraction one proposal in a thousand is accepted at the end.
 N_ROUNDS = 100_000
@@ -35,7 +35,7 @@ def draw(
     backend: Backend,
     temperature: float | Sequence[float] = 1.0,
     kinetic_energy: float | Sequence[float] | None = None,
-    partition: Partition | None | Sequence[Partition | None] = None,
+    partition: Partition | Sequence[Partition | None] | None = None,
     stream: int | Sequence[int] | None = None,
 ) -> tuple[Any, Any]:
     """Draw initial states for a batch of replicas.
@@ -144,7 +144,7 @@ def check(values: dict[str, np.ndarray]) -> None:
         if energy < 0.0 or math.isinf(energy):
             raise InputError(f"kinetic_energy = {energy:g} is not allowed: a finite number of at least 0 is needed")
         if energy > 0.0 and temperature == 0.0:
-            raise InputError(f"kinetic_energy = {energy:g} is not allowed at temperature = 0: there is no motion to scale")
+            raise InputError(f"kinetic_energy = {energy:g} is not allowed at temperature = 0: nothing moves")
     names = ("n_particles", "length", "height", "partition")
     for n, length, height, partition in zip(*(values[name] for name in names), strict=True):
         if partition is not None:

@@ -1,8 +1,9 @@
 """Philox 4x32-10: random numbers that are a function of their address, so that no thread keeps a state.
 
-J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC '11, doi:10.1145/2063384.2063405. A counter of four
-and a key of two 32-bit words give four random 32-bit words. Words are held in int64: plain Python, the CPU and CUDA
-then agree on every bit.
+J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC '11, doi:10.1145/2063384.2063405. A counter of
+four and a key of two 32-bit words give four random 32-bit words. Words are held in int64, in which plain Python, the
+CPU and CUDA agree on every bit. Normals take the target's own logarithm, sine and cosine, which on CUDA may differ from
+the CPU's in the last bit.
 """
 
 import math
@@ -20,8 +21,7 @@ ULP = 2.0**-53
 def philox(c0, c1, c2, c3, k0, k1):
     """Four random words from the counter (c0, c1, c2, c3) and the key (k0, k1).
 
-    A product that does not fit int64 wraps round where int64 is the machine's; the mask takes the right 32 bits of it in
-    either case.
+    A product may be too large for int64: compiled code wraps it, plain Python does not; the masks take the same bits.
     """
     for _ in range(N_ROUNDS):
         product_0, product_1 = MULTIPLIER_0 * c0, MULTIPLIER_1 * c2

@@ -1,8 +1,8 @@
 """Initial states: particles that do not overlap, by random sequential addition, with Maxwell velocities.
 
-Random sequential addition in rounds: in each round every particle without a place proposes one, anywhere in the box. It is
-accepted if it overlaps no particle placed in an earlier round, and no proposal of a lower-indexed particle of this round,
-accepted or not. So a particle's fate depends on the proposals alone and not on the order in which threads look at them.
+Random sequential addition in rounds: in each round every particle without a place proposes one, anywhere in the box. It
+is accepted if it overlaps no particle placed in an earlier round, and no proposal of a lower-indexed particle of this
+round, accepted or not. So a particle's fate depends on the proposals alone and not on the order in which threads look.
 
 All random numbers are addressed by (seed, stream, particle, attempt): a replica's initial state is the same in any
 batch and with any number of threads.
@@ -100,8 +100,8 @@ def scratch_of(scratch, r):
 def place(thread, n_threads, draw, positions, velocities, n_placed, r, scratch):
     """Draw the initial state of replica `r`.
 
-    One block owns it. Written: its positions, its velocities, `n_placed[r]` - if that is less than the number of particles,
-    the rounds ran out - and scratch.
+    One block owns it. Written: its positions and velocities, scratch, and `n_placed[r]`; if that is less than the
+    number of particles, the rounds ran out.
     """
     n_waiting = place_all(thread, n_threads, draw, positions, scratch)
     if thread == 0:
@@ -222,8 +222,8 @@ def place_on_cpu(r, draws, positions, velocities, n_placed, scratch):
 def place_on_cuda(order, draws, positions, velocities, n_placed, scratch):
     """Draw the initial states of the replicas `order`, one block each.
 
-    `draws` and `scratch`: Draw and Scratch with a leading replica axis on every array. Written: positions and velocities
-    float64 [n_replicas, n_max, 2], n_placed int64 [n_replicas], scratch.
+    `draws` and `scratch`: Draw and Scratch with a leading replica axis on every array. Written: positions and
+    velocities float64 [n_replicas, n_max, 2], n_placed int64 [n_replicas], scratch.
     """
     r = order[cuda.blockIdx.x]
     place(
