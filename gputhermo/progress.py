@@ -1,0 +1,108 @@
+"""How a run shows where it is, and how it is asked to stop."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from .generate import Status
+
+PLAIN_INTERVAL = 30.0
+"""Seconds between two lines where the output is not a terminal."""
+
+
+class StopRequest:
+    """A flag that SIGINT (Ctrl-C) and SIGTERM set; calling it asks whether one came. `signal` says which, 0 for none."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def __call__(self) -> bool:
+        return self.signal != 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Within the block a first SIGINT or SIGTERM sets the flag; a second one has its usual effect, at once."""
+    request = StopRequest()
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, _: FrameType | None) -> None:
+        request.signal = number
+        restore()
+
+    for number in usual:
+        signal.signal(number, handle)
+    try:
+        yield request
+    finally:
+        restore()
+
+
+class Rate:
+    """Estimates the time left from the share of the work that was done since the first report."""
+
+    def __init__(self) -> None:
+        self.first: Status | None = None
+
+    def time_left(self, status: Status) -> float | None:
+        """Seconds; None while nothing is known."""
+        if self.first is None:
+            self.first = status
+        done, seconds = status.fraction - self.first.fraction, status.elapsed - self.first.elapsed
+        return seconds * (1.0 - status.fraction) / done if done > 0.0 and seconds > 1.0 else None
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
+    """A function that shows each Status given to it: a live bar on a terminal, elsewhere a plain line now and then."""
+    rate = Rate()
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def write_line(status: Status) -> None:
+            nonlocal last
+            left = rate.time_left(status)
+            if time.monotonic() - last >= PLAIN_INTERVAL:
+                last = time.monotonic()
+                console.print(f"{status.fraction:6.1%}  {describe(status, left)}", highlight=False, soft_wrap=True)
+
+        yield write_line
+        return
+
+    columns = (SpinnerColumn(), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0, text="compiling")
+
+        def update(status: Status) -> None:
+            progress.update(task, completed=status.fraction, text=describe(status, rate.time_left(status)))
+
+        yield update
+
+
+def describe(status: Status, left: float | None) -> str:
+    """Processes, simulated time, speed and time left, in one line."""
+    speed = status.particle_steps / max(status.elapsed, 1e-9)
+    return (
+        f"{status.processes_done}/{status.n_processes} processes  "
+        f"time {status.simulated_time:,.0f}/{status.total_time:,.0f}  "
+        f"{speed:.2e} particle-steps/s  "
+        f"{'estimating' if left is None else duration(left) + ' left'}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
