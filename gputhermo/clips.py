@@ -1,0 +1,45 @@
+"""Clips: the images of a state as torch tensors, and the augmentations that leave the physics as it is.
+
+A clip tensor is [n_states, 1, frames, pixels, pixels] ("BCTHW"), on the device of the images. It stays in 8 bits until
+`to_float`: augmenting bytes moves a quarter of the memory.
+"""
+
+from typing import Any
+
+import torch
+
+N_SYMMETRIES = 8
+
+
+def as_clips(images: Any) -> torch.Tensor:
+    """View images uint8 [n_states, frames, pixels, pixels] of NumPy or CuPy as a clip tensor, by DLPack, no copy."""
+    return torch.from_dlpack(images).unsqueeze(1)
+
+
+def to_float(clips: torch.Tensor) -> torch.Tensor:
+    """Clips of bytes as float32 from 0 to 1."""
+    return clips.to(torch.float32).div_(255.0)
+
+
+def transform(clips: torch.Tensor, symmetry: int, reverse: bool) -> torch.Tensor:
+    """Clips [..., frames, pixels, pixels] under one symmetry of the square and, if `reverse`, run backwards.
+
+    `symmetry` 0 to 3 turns counter-clockwise by that many right angles; 4 to 7 then also mirrors left and right. Pixels
+    change places and nothing is interpolated.
+    """
+    clips = torch.rot90(clips, symmetry % 4, (-2, -1))
+    flipped = [axis for axis, flip in ((-1, symmetry >= 4), (-3, reverse)) if flip]
+    return torch.flip(clips, flipped) if flipped else clips
+
+
+def augment(clips: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each clip [n, ..., frames, pixels, pixels] under a symmetry of the square and a direction of time drawn for it.
+
+    Entropy is the same for all sixteen, as walls and particles have no handedness and their motion is reversible. A
+    generator on the CPU makes the same draws whatever the device of the clips. The result is a new tensor there.
+    """
+    draws = torch.randint(2 * N_SYMMETRIES, (len(clips),), generator=generator, device=generator.device).tolist()
+    augmented = torch.empty_like(clips)
+    for clip, draw, target in zip(clips, draws, augmented, strict=True):
+        target.copy_(transform(clip, draw % N_SYMMETRIES, draw >= N_SYMMETRIES))
+    return augmented
