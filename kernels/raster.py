@@ -76,12 +76,12 @@ def set_discs(thread, n_threads, positions, n_particles, box_length, bits):
         # In pixels, with the centre of pixel k at k.
         column = float(positions[i, 0]) * per_length - 0.5
         top_down = (box_length - float(positions[i, 1])) * per_length - 0.5
-        first_row = maximum(math.ceil(top_down - radius), 0)
-        end_row = minimum(math.floor(top_down + radius) + 1, n_pixels)
+        first_row = maximum(int(math.ceil(top_down - radius)), 0)
+        end_row = minimum(int(math.floor(top_down + radius)) + 1, n_pixels)
         for row in range(first_row, end_row):
             half = math.sqrt(maximum(radius * radius - (row - top_down) * (row - top_down), 0.0))
-            first = maximum(math.ceil(column - half), 0)
-            end = minimum(math.floor(column + half) + 1, n_pixels)
+            first = maximum(int(math.ceil(column - half)), 0)
+            end = minimum(int(math.floor(column + half)) + 1, n_pixels)
             if first < end:
                 set_run(bits, row, first, end)
 
