@@ -136,10 +136,10 @@ def check(values: dict[str, np.ndarray]) -> None:
         for value in values[name]:
             if not (whole and least <= value < end):
                 raise InputError(f"{name} = {value} is not allowed: a whole number from {least} to {end - 1} is needed")
-    for name, least in (("length", 2.0), ("height", 2.0), ("temperature", 0.0)):
+    for name, limit in (("length", 2.0), ("height", 2.0), ("temperature", 0.0)):
         for value in values[name]:
-            if not (math.isfinite(value) and value >= least):
-                raise InputError(f"{name} = {value:g} is not allowed: a finite number of at least {least:g} is needed")
+            if not (math.isfinite(value) and value >= limit):
+                raise InputError(f"{name} = {value:g} is not allowed: a finite number of at least {limit:g} is needed")
     for energy, temperature in zip(values["kinetic_energy"], values["temperature"], strict=True):
         if energy < 0.0 or math.isinf(energy):
             raise InputError(f"kinetic_energy = {energy:g} is not allowed: a finite number of at least 0 is needed")

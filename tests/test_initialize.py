@@ -130,9 +130,9 @@ import numpy as np
 from gputhermo import Partition
 from gputhermo.backend import CudaBackend
 from gputhermo.initialize import draw
-for n_threads in (1, 4, 8):
+for n_threads in (1, 3, 4, 8):
     positions, velocities = draw(
-        [21, 9, 1], [13.0, 20.0, 2.0], [13.0, 12.0, 2.0], kinetic_energy=[21.0, np.nan, 0.5],
+        [21, 40, 1], [13.0, 30.0, 2.0], [13.0, 25.0, 2.0], kinetic_energy=[np.nan, 40.0, 0.5],
         partition=[None, Partition("x", 8.0), None], seed=2**40 + 1, stream=[2**32 - 1, 0, 3],
         backend=CudaBackend(threads_per_block=n_threads),
     )
@@ -140,16 +140,16 @@ for n_threads in (1, 4, 8):
 """
     simulator(script, tmp_path)
     positions, velocities = draw(
-        [21, 9, 1],
-        [13.0, 20.0, 2.0],
-        [13.0, 12.0, 2.0],
-        kinetic_energy=[21.0, math.nan, 0.5],
+        [21, 40, 1],
+        [13.0, 30.0, 2.0],
+        [13.0, 25.0, 2.0],
+        kinetic_energy=[math.nan, 40.0, 0.5],
         partition=[None, Partition("x", 8.0), None],
         seed=2**40 + 1,
         stream=[2**32 - 1, 0, 3],
         backend=cpu,
     )
-    for n_threads in (1, 4, 8):
+    for n_threads in (1, 3, 4, 8):
         with np.load(tmp_path / f"{n_threads}.npz") as simulated:
             np.testing.assert_array_equal(simulated["positions"], positions)
             np.testing.assert_array_equal(simulated["velocities"], velocities)
