@@ -96,7 +96,7 @@ def whole_steps(name: str, time: float, grid_step: float) -> int:
 def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_interval: float) -> Timetable:
     """Lay a protocol on the time grid.
 
-    Raises InputError if a time is not a multiple of the step, a stroke leads out of the container, or a clip does not
+    Raises InputError if a time is not a multiple of the step, a stroke leaves no room, or a clip does not
     fit between the previous one and the end of its action.
     """
     between = whole_steps("frame_interval", frame_interval, grid_step)
@@ -107,10 +107,8 @@ def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_in
         if isinstance(action, Hold):
             time, velocity = action.time, 0.0
         else:
-            if not 2.0 < action.to <= protocol.length:
-                raise InputError(
-                    f"Stroke.to = {action.to:g} is not allowed: the piston moves between 2 R and {protocol.length:g}"
-                )
+            if not 2.0 < action.to < np.inf:
+                raise InputError(f"Stroke.to = {action.to:g} is not allowed: more than 2 R, room for a particle, is needed")
             if not action.speed > 0.0:
                 raise InputError(f"Stroke.speed = {action.speed:g} is not allowed: a positive speed is needed")
             if action.to == piston:

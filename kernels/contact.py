@@ -19,7 +19,7 @@ Steps at which nothing is in contact and nothing is due are skipped.
 
 from .cells import SKIN, gather_neighbours
 from .events import predict_freed, predict_pair, predict_wall, predict_window
-from .forces import CONTACT_DISTANCE, CONTACT_DISTANCE_SQUARED
+from .forces import CONTACT_DISTANCE
 from .record import record_due
 from .replica import (
     CONTACTS,
@@ -58,7 +58,7 @@ from .targets import (
     minimum,
     warp_barrier,
 )
-from .walls import touches_wall
+from .walls import pair_touches, touches_wall
 from .window import open_window
 
 # Work of opening a window, in executed particle-steps a particle: what a launch's budget counts it as.
@@ -150,7 +150,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         # 2. claim what comes into contact
         claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats)
         for slot in range(lane, n, n_lanes):
-            claim_touched(touching[slot], step, n, touching, particles, workspace, shared, dt)
+            claim_touched(touching[slot], step, n, touching, gas, particles, workspace, shared)
         warp_barrier()
 
         # 3. bring it to the present step
@@ -246,7 +246,7 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                 else:
                     predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
             elif in_flight_since(j, predicted, particles):
-                if overlap(i, j, step, particles, gas.timestep):
+                if touch(i, j, step, particles, gas):
                     claim(i, n, touching, particles, shared)
                     claim(j, n, touching, particles, shared)
                     fetch_add(shared, CONTACTS, 1)
@@ -257,20 +257,19 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
 
 
 @block_program
-def overlap(i, j, step, particles, dt):
-    """Whether particles `i` and `j` are closer than 2R at `step`."""
-    x, y = position_at(particles, i, step, dt)
-    other_x, other_y = position_at(particles, j, step, dt)
-    dx, dy = x - other_x, y - other_y
-    return dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED
+def touch(i, j, step, particles, gas):
+    """Whether particles `i` and `j` are in contact at `step`."""
+    x, y = position_at(particles, i, step, gas.timestep)
+    other_x, other_y = position_at(particles, j, step, gas.timestep)
+    return pair_touches(x, y, other_x, other_y, gas)
 
 
 @block_program
-def claim_touched(i, step, n, touching, particles, workspace, shared, dt):
+def claim_touched(i, step, n, touching, gas, particles, workspace, shared):
     """Claim the free particles that particle `i`, in contact with something, now touches."""
     for m in range(workspace.n_neighbours[i]):
         j = workspace.neighbours[i, m]
-        if particles.contact[j] != TOUCHING and overlap(i, j, step, particles, dt):
+        if particles.contact[j] != TOUCHING and touch(i, j, step, particles, gas):
             claim(j, n, touching, particles, shared)
             fetch_add(shared, CONTACTS, 1)
 

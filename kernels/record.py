@@ -1,6 +1,6 @@
 """Recording on the device: snapshots, phase points and sums, at the steps that the schedule names."""
 
-from .forces import CONTACT_DISTANCE_SQUARED, pair_energy
+from .forces import pair_energy
 from .replica import (
     FINISHED,
     FIRST_IMPULSE,
@@ -24,7 +24,7 @@ from .replica import (
     schedule_of,
 )
 from .targets import barrier, block_program
-from .walls import walls_energy
+from .walls import pair_touches, walls_energy
 
 
 @block_program
@@ -34,9 +34,8 @@ def potential_of(i, step, piston, gas, particles, workspace):
     energy = walls_energy(x, y, piston, gas)
     for m in range(workspace.n_neighbours[i]):
         other_x, other_y = position_at(particles, workspace.neighbours[i, m], step, gas.timestep)
-        dx, dy = x - other_x, y - other_y
-        if dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED:
-            energy += 0.5 * pair_energy(dx, dy, gas.stiffness)
+        if pair_touches(x, y, other_x, other_y, gas):
+            energy += 0.5 * pair_energy(x - other_x, y - other_y, gas.stiffness)
     return energy
 
 

@@ -1,6 +1,6 @@
 """One step of velocity Verlet for one particle: half kick and drift, force, half kick."""
 
-from .forces import CONTACT_DISTANCE_SQUARED, pair_force, wall_force
+from .forces import pair_force, wall_force
 from .replica import (
     N_WALLS,
     PISTON_SPEED,
@@ -11,7 +11,7 @@ from .replica import (
     position_at,
 )
 from .targets import block_program, fetch_min
-from .walls import total_wall_force, touches_wall, wall_forces
+from .walls import pair_touches, total_wall_force, touches_wall, wall_forces
 
 
 @block_program
@@ -52,9 +52,8 @@ def update_acceleration(i, step, piston, piston_speed, gas, particles, workspace
     touches = False
     for m in range(workspace.n_neighbours[i]):
         other_x, other_y = position_at(particles, workspace.neighbours[i, m], step, dt)
-        dx, dy = x - other_x, y - other_y
-        if dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED:
-            fx, fy = pair_force(dx, dy, gas.stiffness)
+        if pair_touches(x, y, other_x, other_y, gas):
+            fx, fy = pair_force(x - other_x, y - other_y, gas.stiffness)
             ax += fx
             ay += fy
             touches = True

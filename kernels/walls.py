@@ -1,6 +1,6 @@
 """The walls of one replica: four outer ones, the right one being the piston, and a fixed partition if there is one."""
 
-from .forces import RADIUS, wall_energy, wall_force
+from .forces import CONTACT_DISTANCE_SQUARED, RADIUS, wall_energy, wall_force
 from .replica import NO_PARTITION
 from .targets import block_program, minimum
 
@@ -13,6 +13,17 @@ def partition_distance(x, y, gas):
     if gas.partition_axis == 0:
         return x - gas.partition_position
     return y - gas.partition_position
+
+
+@block_program
+def pair_touches(x, y, other_x, other_y, gas):
+    """Whether two particles are closer than 2R, and on the same side of the partition: nothing acts through it."""
+    dx, dy = x - other_x, y - other_y
+    if not dx * dx + dy * dy < CONTACT_DISTANCE_SQUARED:
+        return False
+    if gas.partition_axis == NO_PARTITION:
+        return True
+    return (partition_distance(x, y, gas) < 0.0) == (partition_distance(other_x, other_y, gas) < 0.0)
 
 
 @block_program

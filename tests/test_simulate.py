@@ -161,7 +161,7 @@ def test_overlapping_start_is_an_error():
         (Protocol(10.0, 10.0, [Hold(0.0)]), "Hold time = 0 is not allowed: a positive multiple of the time step"),
         (Protocol(10.0, 10.0, [Hold(1.00005)]), "Hold time = 1.00005 is not allowed"),
         (Protocol(10.0, 10.0, [Hold(0.5)]), "Hold time = 0.5 is too short for a clip of 3 snapshots 0.5 apart"),
-        (Protocol(10.0, 10.0, [Stroke(to=11.0, speed=1.0)]), "Stroke.to = 11 is not allowed: the piston moves between"),
+        (Protocol(10.0, 10.0, [Stroke(to=1.5, speed=1.0)]), "Stroke.to = 1.5 is not allowed: more than 2 R"),
         (Protocol(10.0, 10.0, [Stroke(to=9.0, speed=0.0)]), "Stroke.speed = 0 is not allowed: a positive speed"),
         (Protocol(10.0, 10.0, []), "Protocol.actions is empty"),
         (Protocol(4.0, 10.0, [Hold(2.0)]), "positions are not allowed outside the container of 4 x 10"),
