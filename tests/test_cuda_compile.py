@@ -137,8 +137,8 @@ def test_entry_point_spills_nothing_and_its_shared_memory_fits(
     used = assemble(ptx, architecture)
     record_property(
         "figure",
-        f"{entry:<8} {architecture} {used.registers:4d} registers, {used.spilled} bytes spilled, {used.stack} of stack, "
-        f"{used.shared} of {STATIC_SHARED_LIMIT} static shared ({BLOCK_SHARED_LIMIT[capability]} with dynamic)",
+        f"{entry:<8} {architecture}{used.registers:4d} registers, {used.spilled} bytes spilled, {used.stack} of stack, "
+        f"{used.shared} shared of {STATIC_SHARED_LIMIT} static and {BLOCK_SHARED_LIMIT[capability]} in all",
     )
     assert used.registers > 0
     assert used.spilled == 0
