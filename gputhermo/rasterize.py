@@ -1,5 +1,6 @@
 """Pictures of the gas: discs drawn on a fine raster and reduced by the Lanczos filter, on the backend's device."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -22,19 +23,44 @@ def render(positions: Any, n_particles: Any, image: ImageSettings, box_length: f
     Returns uint8 [..., pixels, pixels], an array of the backend. Memory for `backend.n_slots` rasters is used besides,
     whatever the number of images. Raises InputError if `n_particles` is larger than n_max.
     """
+    frames = as_frames(positions, n_particles, image, box_length, backend)
+    draw(frames, image, backend)
+    return frames.images.reshape(*positions.shape[:-2], image.pixels, image.pixels)
+
+
+def draw_raster(positions: Any, image: ImageSettings, box_length: float, backend: Backend) -> Any:
+    """Draw the raster that `render` reduces, of all rows of `positions` [n, 2].
+
+    Returns uint8 [raster_pixels, raster_pixels] of 0 and 1, on the host.
+    """
+    canvas = draw(as_frames(positions, len(positions), image, box_length, backend), image, backend)
+    as_bytes = backend.to_host(canvas.bits[0]).astype("<u4").view(np.uint8)
+    return np.unpackbits(as_bytes, axis=1, count=image.raster_pixels, bitorder="little")
+
+
+def as_frames(positions: Any, n_particles: Any, image: ImageSettings, box_length: float, backend: Backend) -> Any:
+    """Frames for the raster program: the arrays that `render` is given, and room for their images."""
     xp = backend.xp
-    positions = xp.ascontiguousarray(xp.asarray(positions, dtype=np.float32))
     shape, n_max = positions.shape[:-2], positions.shape[-2]
-    counts = xp.ascontiguousarray(xp.broadcast_to(xp.asarray(n_particles, dtype=np.int64), shape)).reshape(-1)
-    n_images = counts.shape[0]
+    n_images = math.prod(shape)
+    counts = xp.broadcast_to(xp.asarray(n_particles, dtype=np.int64), shape)
     if n_images and not 0 <= int(counts.min()) <= int(counts.max()) <= n_max:
         raise InputError(f"n_particles = {n_particles} is not allowed: positions are given for 0 to {n_max} particles")
-    images = xp.empty((n_images, image.pixels, image.pixels), dtype=np.uint8)
-    frames = raster_layout.Frames(positions.reshape(n_images, n_max, 2), counts, float(box_length), images)
-    slots = range(min(n_images, backend.n_slots))
+    return raster_layout.Frames(
+        positions=xp.ascontiguousarray(xp.asarray(positions, dtype=np.float32).reshape(n_images, n_max, 2)),
+        n_particles=xp.ascontiguousarray(counts.reshape(n_images)),
+        box_length=float(box_length),
+        images=xp.empty((n_images, image.pixels, image.pixels), dtype=np.uint8),
+    )
+
+
+def draw(frames: Any, image: ImageSettings, backend: Backend) -> Any:
+    """Run the raster program; gives back its canvas."""
+    slots = range(min(len(frames.images), backend.n_slots))
+    canvas = new_canvas(len(slots), image, backend.xp)
     if slots:
-        backend.run("raster", slots, frames, new_canvas(len(slots), image, xp), lanczos_on(backend, image))
-    return images.reshape(*shape, image.pixels, image.pixels)
+        backend.run("raster", slots, frames, canvas, lanczos_on(backend, image))
+    return canvas
 
 
 def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:

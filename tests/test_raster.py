@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gputhermo.backend import CpuBackend, raster_layout
+from gputhermo.backend import CpuBackend
 from gputhermo.errors import InputError
 from gputhermo.parameters import ImageSettings
-from gputhermo.rasterize import lanczos_on, new_canvas, render
+from gputhermo.rasterize import draw_raster, render
 
 BOX = 300.0
 PAPER = ImageSettings()
@@ -37,17 +37,6 @@ def reduced_by_pillow(raster: np.ndarray, pixels: int) -> np.ndarray:
 def random_gas(n: int, seed: int, width: float = BOX) -> np.ndarray:
     """Uniform positions, so that discs overlap and stick out of the box."""
     return np.random.default_rng(seed).uniform((0.0, 0.0), (width, BOX), size=(n, 2)).astype(np.float32)
-
-
-def bits_of(positions: np.ndarray, image: ImageSettings) -> np.ndarray:
-    """Raster that the program draws before it resamples, as 0 and 1."""
-    backend = CpuBackend(1)
-    canvas = new_canvas(1, image, np)
-    images = np.zeros((1, image.pixels, image.pixels), dtype=np.uint8)
-    frames = raster_layout.Frames(positions[None], np.array([len(positions)]), BOX, images)
-    backend.run("raster", [0], frames, canvas, lanczos_on(backend, image))
-    as_bytes = canvas.bits[0].astype("<u4").view(np.uint8)
-    return np.unpackbits(as_bytes, axis=1, bitorder="little")[:, : image.raster_pixels]
 
 
 WALLS_AND_CORNERS = np.array(
@@ -81,7 +70,7 @@ GASES = {
 @pytest.mark.parametrize("image", [PAPER, SMALL], ids=["paper", "small"])
 def test_raster_is_the_pixel_rule(name: str, image: ImageSettings) -> None:
     expected = raster_by_rule(GASES[name], image.raster_pixels, BOX)
-    np.testing.assert_array_equal(bits_of(GASES[name], image), expected)
+    np.testing.assert_array_equal(draw_raster(GASES[name], image, BOX, CpuBackend(1)), expected)
 
 
 @pytest.mark.parametrize("name", GASES)
