@@ -5,11 +5,19 @@ A user's mistake ends in one line on standard error and exit code 2, a simulatio
 """
 
 import argparse
+import os
+import re
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, SimulationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .generate import Status
+    from .summary import Summary
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,11 +33,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = build_parser().parse_args(argv)
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
         return code
     except InputError as error:
         message, code = str(error), 2
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has left; nothing more is to be written there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
-        message, code = reason(error), 2
+        message, code = system_message(error), 2
     except SimulationError as error:
         message, code = str(error), 1
     except KeyboardInterrupt:
@@ -38,10 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def reason(error: OSError) -> str:
-    """What the system says, with the file's name where it gives one."""
-    text = error.strerror or str(error)
-    return f"{str(error.filename)!r}: {text}" if error.filename else text
+def system_message(error: OSError | RuntimeError) -> str:
+    """What the operating system said, and of which file. HDF5 gives the number of the error in its text only."""
+    number = getattr(error, "errno", None) or error_number(error)
+    text = os.strerror(number) if number else str(error)
+    name = getattr(error, "filename", None)
+    return f"{str(name)!r}: {text}" if name else text
+
+
+def error_number(error: Exception) -> int:
+    """The number in HDF5's message "... errno = 28 ..."; 0 if there is none."""
+    match = re.search(r"errno = (\d+)", str(error))
+    return int(match.group(1)) if match else 0
 
 
 def build_parser() -> Parser:
@@ -59,16 +80,42 @@ def build_parser() -> Parser:
     command.add_argument("--seed", type=int, metavar="N", help="of initial states and of the split")
     command.add_argument("--resume", action="store_true", help="continue unfinished work of an earlier run")
     command.add_argument("--no-images", action="store_true", help="leave the images out of the file")
+
+    command = commands.add_parser("info", help="describe a dataset file")
+    command.set_defaults(run=run_info)
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+    command = commands.add_parser("render", help="draw a process, or one of its states")
+    command.set_defaults(run=run_render)
+    add_selection(command)
+    command.add_argument("--out", required=True, type=Path, metavar="FILE", help=".png, or .gif for an animation")
+
+    command = commands.add_parser("export", help="write snapshots for OVITO")
+    command.set_defaults(run=run_export)
+    add_selection(command)
+    command.add_argument("--out", required=True, type=Path, metavar="FILE", help=".xyz (extended XYZ) or .gsd")
+
+    command = commands.add_parser("doctor", help="say what this machine offers and what is missing")
+    command.set_defaults(run=run_doctor)
     return parser
 
 
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Arguments that choose a process of a file, or one of its holds."""
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("--process", required=True, type=int, metavar="P", help="number of the process, from 0")
+    command.add_argument("--hold", type=int, metavar="H", help="number of the hold, from 0 (default: all)")
+
+
 def run_generate(arguments: argparse.Namespace) -> int:
-    """`gputhermo generate`: a dataset, from start or from where an earlier run stopped."""
+    """`gputhermo generate`: a dataset, from the start or from where an earlier run stopped."""
     from rich.console import Console
 
     from .generate import Stopped, generate
     from .parameters import load_settings
     from .progress import show_progress, stop_on_signals
+    from .summary import read_tables, summarise
 
     settings = load_settings(arguments.preset, arguments.config, seed=arguments.seed)
     out: Path = arguments.out
@@ -85,11 +132,183 @@ def run_generate(arguments: argparse.Namespace) -> int:
                 stop=stop,
             )
     except Stopped:
-        print("stopped; the same command with --resume continues", file=sys.stderr)
+        print("stopped; the same command with --resume continues from here", file=sys.stderr)
         return 128 + stop.signal
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        if not (isinstance(error, OSError) or error_number(error)):
+            raise
         raise InputError(
-            f"out = {str(out)!r} cannot be written: {reason(error)}; finished processes are kept, --resume continues"
+            f"out = {str(out)!r} cannot be written: {system_message(error)}; what is finished is kept, and the same "
+            "command with --resume continues"
         ) from None
-    print(f"wrote {out} in {status.elapsed:.0f} s: {status.n_processes} processes")
+    print_closing(status, summarise(read_tables(out)), out)
+    return 0
+
+
+def print_closing(status: "Status", summary: "Summary", out: Path) -> None:
+    """What a run that is complete did, and where to look next."""
+    from .progress import duration
+
+    seconds = max(status.elapsed, 1e-9)
+    table = new_table(None, "", "")
+    table.show_header = False
+    table.add_row("file", f"{out}, {size(summary.file_bytes)}")
+    table.add_row("states", f"{summary.states:,} of {summary.processes:,} processes")
+    table.add_row("wall time", duration(status.elapsed))
+    table.add_row("particle-steps/s", f"{status.particle_steps / seconds:.2e} equivalent")
+    table.add_row("", f"{status.executed / seconds:.2e} executed")
+    table.add_row("contacts/s", f"{status.contacts / seconds:.2e}")
+    table.add_row(
+        "energy drift", f"{summary.largest_drift:+.1e} at most, {summary.mean_drift:+.1e} on average, relative"
+    )
+    new_console().print(table)
+    print(f"next: gputhermo info {out}\n      gputhermo render {out} --process 0 --out process.png")
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """`gputhermo info`: a file's contents."""
+    import dataclasses
+    import json
+
+    from .summary import read_tables, summarise
+
+    summary = summarise(read_tables(arguments.file))
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(summary), indent=2))
+    else:
+        print_summary(summary)
+    return 0
+
+
+def print_summary(summary: "Summary") -> None:
+    """The summary as tables."""
+    console = new_console()
+    console.print(
+        f"{summary.file}  {size(summary.file_bytes)}, format {summary.format_version}, "
+        f"written by gputhermo {summary.package_version}"
+    )
+    splits = ", ".join(
+        f"{name} {counts['states']:,} ({counts['processes']})" for name, counts in summary.splits.items()
+    )
+    console.print(
+        f"{summary.states:,} states of {summary.processes:,} processes: {splits}\n"
+        f"{summary.simulated_time:,.0f} time units, {summary.particle_steps:.2e} particle-steps "
+        f"({summary.executed:.2e} executed), {summary.contacts:.2e} contacts\n"
+        f"relative energy drift of a process: {summary.mean_drift:+.1e} on average, {summary.largest_drift:+.1e} at most"
+    )
+
+    table = new_table(
+        "By number of particles", "N", "processes", "states", "time", "contacts", "energy/N first", "last"
+    )
+    table.add_column("mean drift", justify="right")
+    table.add_column("largest", justify="right")
+    for gas in summary.gases:
+        table.add_row(
+            f"{gas.n_particles:,}",
+            f"{gas.processes:,}",
+            f"{gas.states:,}",
+            f"{gas.simulated_time:,.0f}",
+            f"{gas.contacts:.2e}",
+            f"{gas.first_energy:.4f}",
+            f"{gas.last_energy:.4f}",
+            f"{gas.mean_drift:+.1e}",
+            f"{gas.largest_drift:+.1e}",
+        )
+    console.print(table)
+
+    if summary.changed_settings:
+        table = new_table("Settings that differ from the preset paper", "setting", "here", "paper")
+        for name, (here, paper) in summary.changed_settings.items():
+            table.add_row(name, plain(here), plain(paper))
+        console.print(table)
+    else:
+        console.print("\nAll settings are those of the preset paper.")
+
+    table = new_table("Arrays", "name", "type", "shape", "size", "in the file")
+    for array in summary.arrays:
+        shape = " x ".join(f"{length:,}" for length in array.shape)
+        table.add_row(array.name, array.dtype, shape, size(array.bytes), size(array.stored_bytes))
+    console.print(table)
+
+
+def new_console() -> "Console":
+    """Standard output, which takes text as it is; a file or a pipe is as wide as tables need."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=160)
+
+
+def new_table(title: str | None, first: str, *others: str) -> Any:
+    """An empty table with a first column to the left and the others to the right."""
+    from rich.table import Table
+
+    title = title and f"\n{title}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def size(n_bytes: int) -> str:
+    """Bytes in a fitting unit."""
+    value, unit = float(n_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000.0 or unit == "TB":
+            break
+        value /= 1000.0
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def plain(value: Any) -> str:
+    """A setting as the user would write it."""
+    return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
+
+
+def run_render(arguments: argparse.Namespace) -> int:
+    """`gputhermo render`: pictures of a process or of a state."""
+    out: Path = arguments.out
+    if out.suffix not in (".png", ".gif"):
+        raise InputError(f"out = {str(out)!r} is not allowed: the name must end in .png or .gif")
+
+    from . import figures
+    from .reader import ProcessReader
+
+    with ProcessReader(arguments.file, arguments.process) as reader:
+        holds = reader.select_holds(arguments.hold)
+        if out.suffix == ".gif":
+            figures.save_animation(reader, holds, out)
+        elif arguments.hold is None:
+            figures.save(figures.process_overview(reader), out)
+        else:
+            figures.save(figures.state_frames(reader, arguments.hold), out)
+    return 0
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """`gputhermo export`: snapshots for OVITO."""
+    from .export import export
+    from .reader import ProcessReader
+
+    with ProcessReader(arguments.file, arguments.process) as reader:
+        export(reader, reader.select_holds(arguments.hold), arguments.out)
+    return 0
+
+
+def run_doctor(_: argparse.Namespace) -> int:
+    """`gputhermo doctor`: the machine, as findings."""
+    from rich.text import Text
+
+    from .doctor import examine
+
+    marks = {True: Text("ok", "green"), False: Text("missing", "red"), None: Text("optional", "yellow")}
+    table = new_table(None, "")
+    table.show_header = False
+    for _column in range(2):
+        table.add_column(overflow="fold")
+    for finding in examine():
+        value = f"{finding.value}; to get it: {finding.remedy}" if finding.remedy else finding.value
+        table.add_row(finding.name, marks[finding.ok], value)
+    new_console().print(table)
     return 0
