@@ -1,7 +1,7 @@
 """The command `gputhermo`: one function a subcommand.
 
-A user's mistake ends in one line on standard error and exit code 2, a simulation that went wrong in one line and exit code
-1. What a subcommand needs is imported when it runs.
+A user's mistake ends in one line on standard error and exit code 2, a simulation that went wrong in one line and exit
+code 1. What a subcommand needs is imported when it runs.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from .errors import InputError, SimulationError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from .generate import Status
     from .summary import Summary
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         message, code = str(error), 1
     except KeyboardInterrupt:
         message, code = "interrupted", 130
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
     return code
 
 
@@ -132,7 +133,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
                 stop=stop,
             )
     except Stopped:
-        print("stopped; the same command with --resume continues from here", file=sys.stderr)
+        sys.stderr.write("stopped; the same command with --resume continues from here\n")
         return 128 + stop.signal
     except (OSError, RuntimeError) as error:
         if not (isinstance(error, OSError) or error_number(error)):
@@ -150,8 +151,7 @@ def print_closing(status: "Status", summary: "Summary", out: Path) -> None:
     from .progress import duration
 
     seconds = max(status.elapsed, 1e-9)
-    table = new_table(None, "", "")
-    table.show_header = False
+    table = new_list(2)
     table.add_row("file", f"{out}, {size(summary.file_bytes)}")
     table.add_row("states", f"{summary.states:,} of {summary.processes:,} processes")
     table.add_row("wall time", duration(status.elapsed))
@@ -162,7 +162,7 @@ def print_closing(status: "Status", summary: "Summary", out: Path) -> None:
         "energy drift", f"{summary.largest_drift:+.1e} at most, {summary.mean_drift:+.1e} on average, relative"
     )
     new_console().print(table)
-    print(f"next: gputhermo info {out}\n      gputhermo render {out} --process 0 --out process.png")
+    sys.stdout.write(f"next: gputhermo info {out}\n      gputhermo render {out} --process 0 --out process.png\n")
 
 
 def run_info(arguments: argparse.Namespace) -> int:
@@ -174,7 +174,7 @@ def run_info(arguments: argparse.Namespace) -> int:
 
     summary = summarise(read_tables(arguments.file))
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        sys.stdout.write(json.dumps(dataclasses.asdict(summary), indent=2) + "\n")
     else:
         print_summary(summary)
     return 0
@@ -194,7 +194,8 @@ def print_summary(summary: "Summary") -> None:
         f"{summary.states:,} states of {summary.processes:,} processes: {splits}\n"
         f"{summary.simulated_time:,.0f} time units, {summary.particle_steps:.2e} particle-steps "
         f"({summary.executed:.2e} executed), {summary.contacts:.2e} contacts\n"
-        f"relative energy drift of a process: {summary.mean_drift:+.1e} on average, {summary.largest_drift:+.1e} at most"
+        f"relative energy drift of a process: {summary.mean_drift:+.1e} on average, "
+        f"{summary.largest_drift:+.1e} at most"
     )
 
     table = new_table(
@@ -239,12 +240,23 @@ def new_console() -> "Console":
     return console if console.is_terminal else Console(highlight=False, markup=False, width=160)
 
 
-def new_table(title: str | None, first: str, *others: str) -> Any:
+def new_list(n_columns: int) -> "Table":
+    """An empty table without title or header."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _column in range(n_columns):
+        table.add_column(overflow="fold")
+    return table
+
+
+def new_table(title: str, first: str, *others: str) -> "Table":
     """An empty table with a first column to the left and the others to the right."""
     from rich.table import Table
 
-    title = title and f"\n{title}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
+    )
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
@@ -303,10 +315,7 @@ def run_doctor(_: argparse.Namespace) -> int:
     from .doctor import examine
 
     marks = {True: Text("ok", "green"), False: Text("missing", "red"), None: Text("optional", "yellow")}
-    table = new_table(None, "")
-    table.show_header = False
-    for _column in range(2):
-        table.add_column(overflow="fold")
+    table = new_list(3)
     for finding in examine():
         value = f"{finding.value}; to get it: {finding.remedy}" if finding.remedy else finding.value
         table.add_row(finding.name, marks[finding.ok], value)

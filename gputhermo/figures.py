@@ -1,7 +1,7 @@
 """Figures and animations: the only importer of matplotlib.
 
-Every function returns a matplotlib Figure that no global state knows of; `save` writes it. Colours are those of Okabe and
-Ito, which colour-blind readers can tell apart; where colour means the number of particles it is a ramp in lightness too.
+Figures are matplotlib's, held by no global state; `save` writes them. Colours are those of Okabe and Ito, which
+colour-blind readers can tell apart; where colour means the number of particles it is a ramp in lightness.
 """
 
 from collections.abc import Iterable
@@ -81,7 +81,8 @@ def process_overview(reader: ProcessReader) -> Figure:
         ha="left",
         fontsize=11,
     )
-    upper, lower = figure.subfigures(2, 1, height_ratios=[3.6, 1.5])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[3.6, 1.5])
+    upper, lower = halves
     piston, energy, kinetic = upper.subplots(3, 1, sharex=True, height_ratios=[0.8, 1.2, 1.0])
 
     corners = np.concatenate([[0], timetable.segment_end])

@@ -16,12 +16,16 @@ PLAIN_INTERVAL = 30.0
 
 
 class StopRequest:
-    """A flag that SIGINT (Ctrl-C) and SIGTERM set; calling it asks whether one came. `signal` says which, 0 for none."""
+    """A flag that SIGINT (Ctrl-C) and SIGTERM set; calling it asks whether one came.
+
+    signal  its number, 0 if none came
+    """
 
     def __init__(self) -> None:
         self.signal = 0
 
     def __call__(self) -> bool:
+        """Whether the run shall stop."""
         return self.signal != 0
 
 
