@@ -141,7 +141,7 @@ def test_force_is_minus_the_gradient_of_the_energy(engine: str) -> None:
 
 
 def test_impulses_of_the_walls_are_the_change_of_momentum() -> None:
-    """Pair forces keep momentum, so the walls alone change it: exactly, between two moments at which nothing overlaps."""
+    """Pair forces keep momentum, so only walls change it: exactly, between moments at which nothing overlaps."""
     length = 60.0
     positions, velocities = random_gas(100, length, length, seed=4)
     batch = ReplicaBatch.from_arrays([positions], [velocities])
@@ -208,7 +208,6 @@ def test_work_of_the_piston_is_the_change_of_energy(engine: str, speed: float) -
     assert change == pytest.approx(work, abs=1e-4 * before)
 
 
-@pytest.mark.xfail(reason="pair forces act across the partition")
 @pytest.mark.parametrize("partition", [Partition("x", 60.0), Partition("y", 60.0)], ids=["x", "y"])
 def test_each_side_of_a_partition_evolves_as_if_alone(partition: Partition) -> None:
     """Bitwise: the low side is the gas in a container that ends at the partition. No heat passes either way."""
