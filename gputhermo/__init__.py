@@ -1,4 +1,4 @@
-"""Learn the second law from a gas: simulate adiabatic processes, draw them, and train a network to order them in time."""
+"""Learn the second law from a gas: simulate adiabatic processes, draw them, learn their order in time."""
 
 from .errors import InputError, SimulationError
 from .parameters import Settings, load_settings

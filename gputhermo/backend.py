@@ -1,8 +1,8 @@
 """Where arrays live and block programs run: the CPU, or a CUDA device.
 
-The only module that knows whether arrays are NumPy or CuPy, and the only importer of the kernels. Every block program has
-two entry points, `NAME_on_cpu(item, *arguments)` and `NAME_on_cuda(order, *arguments)`; `Backend.run` hides which of
-them runs. No result depends on the backend's number of threads.
+The only module that knows whether arrays are NumPy or CuPy, and the only importer of the kernels. Every block program
+has two entry points, `NAME_on_cpu(item, *arguments)` and `NAME_on_cuda(order, *arguments)`; `Backend.run` hides which
+of them runs. No result depends on the backend's number of threads.
 """
 
 import os

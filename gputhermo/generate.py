@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .backend import Backend, available_cores, select
-from .dataset import Parts, ProcessData
 from .errors import InputError
 from .initialize import draw, reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
+from .parts import Parts, ProcessData
 from .process import Process, Timetable, compile_protocol, plan_processes
 from .rasterize import render
 from .simulate import Simulation
@@ -24,13 +25,14 @@ CHECKPOINT_INTERVAL = 60.0
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is. `fraction` counts work by its estimated cost; the other totals include earlier, resumed runs."""
+    """How far a run is; the first five also count what earlier, interrupted runs did."""
 
     processes_done: int
     n_processes: int
     simulated_time: float
     total_time: float
     fraction: float
+    """Of the estimated cost."""
     particle_steps: int
     """Equivalent particle-steps (all particles, all steps) in this run."""
     executed: int
@@ -62,7 +64,8 @@ def generate(
     The file depends on the settings and the kind of device only: not on threads, interruptions or the other arguments.
     Raises InputError for settings that cannot be carried out, SimulationError if a simulation goes wrong.
     """
-    return Run(settings, Path(out), device, n_threads, resume, with_images).to_the_end(report, stop)
+    with closing(Run(settings, Path(out), device, n_threads, resume, with_images)) as run:
+        return run.to_the_end(report, stop)
 
 
 class Run:
@@ -125,6 +128,11 @@ class Run:
             report(self.status())
         self.parts.assemble()
         return self.status()
+
+    def close(self) -> None:
+        """Release the folder of parts and the threads."""
+        self.parts.close()
+        self.pool.shutdown()
 
     def _start(self, slot: int, process: Process) -> None:
         """Load a process into a free slot: from its checkpoint, or from the initial state that its index draws."""
@@ -209,7 +217,7 @@ class Run:
         """How far the run is."""
         undone = {process.index for process in self.pending}
         steps = {
-            **{index: 0 for index in undone},
+            **dict.fromkeys(undone, 0),
             **{process.index: self.simulation.counters(slot)["steps"] for slot, process in self.flying.items()},
         }
         flying = [self._counts(slot, process) for slot, process in self.flying.items()]

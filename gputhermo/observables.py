@@ -37,7 +37,9 @@ class Series:
     pressure: np.ndarray
 
 
-def series_from_sums(sums: np.ndarray, n_particles: int, height: float, interval_steps: int, table: Timetable) -> Series:
+def series_from_sums(
+    sums: np.ndarray, n_particles: int, height: float, interval_steps: int, table: Timetable
+) -> Series:
     """Time series from the sums recorded on the device, float64 [n_samples, N_SUMS], one row each `interval_steps`."""
     steps = interval_steps * np.arange(len(sums) + 1)
     piston = piston_position(steps, table)

@@ -89,7 +89,9 @@ def whole_steps(name: str, time: float, grid_step: float) -> int:
     """`time` as a number of steps; InputError if it is not a positive whole number of them."""
     steps = round(time / grid_step)
     if not (np.isfinite(time) and steps >= 1 and abs(time / grid_step - steps) < 1e-6 * max(1, steps)):
-        raise InputError(f"{name} = {time:.6g} is not allowed: a positive multiple of the time step {grid_step:g} is needed")
+        raise InputError(
+            f"{name} = {time:.6g} is not allowed: a positive multiple of the time step {grid_step:g} is needed"
+        )
     return steps
 
 
@@ -108,7 +110,9 @@ def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_in
             time, velocity = action.time, 0.0
         else:
             if not 2.0 < action.to < np.inf:
-                raise InputError(f"Stroke.to = {action.to:g} is not allowed: more than 2 R, room for a particle, is needed")
+                raise InputError(
+                    f"Stroke.to = {action.to:g} is not allowed: more than 2 R, room for a particle, is needed"
+                )
             if not action.speed > 0.0:
                 raise InputError(f"Stroke.speed = {action.speed:g} is not allowed: a positive speed is needed")
             if action.to == piston:

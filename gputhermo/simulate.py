@@ -18,7 +18,7 @@ from .process import Protocol, Timetable, compile_protocol, whole_steps
 from .state import ReplicaBatch
 
 LAUNCH_BUDGET = 2_000_000
-"""Particle-steps that a replica executes in one launch: about a tenth of a second, so that progress and Ctrl-C stay alive."""
+"""Particle-steps that a replica executes in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
 
 FULL = {
     layout.CELLS_FULL: "n_cells",
@@ -26,7 +26,7 @@ FULL = {
     layout.EVENTS_FULL: "n_events",
 }
 IMPOSSIBLE = {
-    layout.LEFT_THE_BOX: "left the box (overlapping particles at the start, or an interaction_strength that is too small)",
+    layout.LEFT_THE_BOX: "left the box (overlapping particles at the start, or too small an interaction_strength)",
     layout.TOO_FAST: "or another is too fast for the time step",
 }
 
@@ -164,7 +164,13 @@ class Simulation:
         )
 
     def load(
-        self, slot: int, positions: Any, velocities: Any, interaction_strength: float, protocol: Protocol, table: Timetable
+        self,
+        slot: int,
+        positions: Any,
+        velocities: Any,
+        interaction_strength: float,
+        protocol: Protocol,
+        table: Timetable,
     ) -> None:
         """Put a replica at the start of `protocol`: positions and velocities float64 [n_particles, 2], on any device."""
         n = len(positions)
@@ -266,7 +272,7 @@ class Simulation:
         return [int(slot) for slot in slots if self._host_progress[slot, layout.STATUS] == layout.FINISHED]
 
     def recording(self, slot: int) -> Recording:
-        """What the replica in `slot` has recorded so far. The arrays are views: copy them before loading the slot anew."""
+        """What the replica in `slot` has recorded so far; views of arrays that the slot's next replica overwrites."""
         table, protocol = self.table(slot), self._protocols[slot]
         assert protocol is not None
         n = int(self.gas.n_particles[slot])

@@ -1,7 +1,8 @@
 """The cell list of one replica, rebuilt on the device at the start of every window.
 
 Cells are linked lists: one exchange a particle builds them, with no sort and no capacity per cell. They hold the
-positions at the window's start. In a window no particle moves further than half of (cell width - 2R), so whatever comes into contact in it stood in the same or in adjacent cells at its start.
+positions at the window's start. In a window no particle moves further than half of (cell width - 2R), so whatever
+comes into contact in it stood in the same or in adjacent cells at its start.
 """
 
 import math
@@ -86,4 +87,3 @@ def gather_neighbours(i, step, reach, particles, workspace, shared, timestep):
                         n += 1
                 j = workspace.next_in_cell[j]
     workspace.n_neighbours[i] = n
-

@@ -47,9 +47,7 @@ def contact_on_cpu(r, budget, gas, particles, workspace, schedules, records, pro
     mine = workspace_of(workspace, r)
     ints, floats = mine.ints, mine.floats
     load_progress(0, 1, progress[r], ints)
-    contact.advance(
-        0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
-    )
+    contact.advance(0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget)
     store_progress(0, 1, progress[r], ints)
 
 
@@ -59,9 +57,7 @@ def verlet_on_cpu(r, budget, gas, particles, workspace, schedules, records, prog
     mine = workspace_of(workspace, r)
     ints, floats = mine.ints, mine.floats
     load_progress(0, 1, progress[r], ints)
-    verlet.advance(
-        0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget
-    )
+    verlet.advance(0, 1, gas_of(gas, r), particles_of(particles, r), mine, schedules, records, r, ints, floats, budget)
     store_progress(0, 1, progress[r], ints)
 
 

@@ -16,9 +16,7 @@ from .targets import block_program
 #   timestep            float   dt
 #   partition_axis      int     NO_PARTITION, or 0 / 1 for a fixed wall at constant x / y
 #   partition_position  float   where that wall stands
-Gas = namedtuple(
-    "Gas", ["n_particles", "height", "stiffness", "timestep", "partition_axis", "partition_position"]
-)
+Gas = namedtuple("Gas", ["n_particles", "height", "stiffness", "timestep", "partition_axis", "partition_position"])
 NO_PARTITION = -1
 
 # Particles: the dynamic state; with `progress`, all that a checkpoint needs. n = particles.
@@ -30,9 +28,7 @@ NO_PARTITION = -1
 #                                  as TOUCHING
 #   work           float64 [n]     work done on it by the piston since step 0
 #   impulse        float64 [n, N_WALLS]  momentum given to it by each wall since step 0, as magnitudes
-Particles = namedtuple(
-    "Particles", ["positions", "velocities", "accelerations", "since", "contact", "work", "impulse"]
-)
+Particles = namedtuple("Particles", ["positions", "velocities", "accelerations", "since", "contact", "work", "impulse"])
 FREE, WOKEN, TOUCHING = 0, 1, 2
 LEFT, RIGHT, BOTTOM, TOP, PARTITION_LOW, PARTITION_HIGH = range(6)
 N_WALLS = 6

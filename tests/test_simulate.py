@@ -64,9 +64,7 @@ def test_one_thread_or_two(batch: ReplicaBatch, reference: list[Recording]):
     assert_bitwise_equal(reference, run(batch, device=CpuBackend(2)))
 
 
-def test_small_buffers_or_ample_ones(
-    batch: ReplicaBatch, reference: list[Recording], monkeypatch: pytest.MonkeyPatch
-):
+def test_small_buffers_or_ample_ones(batch: ReplicaBatch, reference: list[Recording], monkeypatch: pytest.MonkeyPatch):
     sizes = []
     new_workspace = Simulation._new_workspace
 
@@ -151,7 +149,7 @@ def test_pressure_is_the_momentum_that_a_wall_gives():
 
 def test_overlapping_start_is_an_error():
     squeezed = ReplicaBatch.from_arrays([np.full((2, 2), 5.0)], [np.zeros((2, 2))])
-    with pytest.raises(SimulationError, match="replica 0: particle [01] left the box .* after step 1"):
+    with pytest.raises(SimulationError, match=r"replica 0: particle [01] left the box .* after step 1"):
         run(squeezed, [Protocol(10.0, 10.0, [Hold(2.0)])])
 
 

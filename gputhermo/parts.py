@@ -1,0 +1,276 @@
+"""A dataset in the making: a part for each finished process, a checkpoint for each unfinished one.
+
+No HDF5 file that is written in place survives a kill. So each finished process is a small file of its own (written,
+synced, renamed), and the dataset is assembled from the parts in process order and renamed. Parts and dataset hold the
+same compressed chunks; assembly copies them as they are.
+"""
+
+import fcntl
+import os
+import shutil
+import zlib
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .dataset import (
+    CHOICES,
+    CHUNKED,
+    FORMAT,
+    FORMAT_VERSION,
+    PROCESSES,
+    SERIES,
+    STATES,
+    UNITS,
+    Field,
+    flatten,
+    split_processes,
+)
+from .errors import InputError
+from .parameters import Settings, to_toml
+from .process import Process
+
+COMPRESSION_LEVEL = 1
+"""Of deflate. Higher levels save a few per cent and cost several times the time; reading is as fast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessData:
+    """All that a finished process puts into the file, as NumPy arrays named as in CHUNKED, STATES and SERIES."""
+
+    process: Process
+    chunked: dict[str, np.ndarray]
+    states: dict[str, np.ndarray]
+    series: dict[str, np.ndarray]
+    counters: dict[str, int]
+
+
+def encode(array: np.ndarray) -> bytes:
+    """One chunk as HDF5's shuffle and deflate filters would write it (plain deflate for single bytes)."""
+    data = np.ascontiguousarray(array)
+    if data.itemsize > 1:
+        data = data.view(np.uint8).reshape(-1, data.itemsize).T
+    return zlib.compress(data.tobytes(), COMPRESSION_LEVEL)
+
+
+def create_chunked(group: h5py.Group, name: str, field: Field, n_states: int, chunk: tuple[int, ...]) -> h5py.Dataset:
+    """An empty compressed dataset with a chunk a state."""
+    return group.create_dataset(
+        name,
+        shape=(n_states, *chunk),
+        dtype=field.dtype,
+        chunks=(1, *chunk),
+        shuffle=np.dtype(field.dtype).itemsize > 1,
+        compression="gzip",
+        compression_opts=COMPRESSION_LEVEL,
+        fillvalue=np.nan if np.dtype(field.dtype).kind == "f" else 0,
+    )
+
+
+def describe(dataset: h5py.Dataset, field: Field) -> None:
+    """Write unit and meaning as attributes."""
+    dataset.attrs["unit"] = field.unit
+    dataset.attrs["meaning"] = field.meaning
+
+
+class Parts:
+    """The folder of a dataset in the making: parts of finished processes and checkpoints of unfinished ones."""
+
+    def __init__(self, out: Path, settings: Settings, processes: list[Process], resume: bool, with_images: bool):
+        """Open the folder beside `out`.
+
+        Raises InputError if `out` is there already, if work of an earlier run is there and `resume` is not set, if that
+        work was done with other settings, or if another process is at it.
+        """
+        self.out = out
+        self.settings = settings
+        self.processes = processes
+        self.with_images = with_images
+        self.folder = out.with_name(out.name + ".parts")
+        if out.exists():
+            raise InputError(f"out = {str(out)!r} exists already; remove it or choose another name")
+        if not out.parent.is_dir():
+            raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
+        recipe = f"# images = {str(with_images).lower()}\n{to_toml(settings)}"
+        path = self.folder / "settings.toml"
+        if path.exists():
+            if not resume:
+                raise InputError(
+                    f"out = {str(out)!r} has unfinished work in {str(self.folder)!r}; "
+                    "continue it with --resume or remove it"
+                )
+            if path.read_text(encoding="utf-8") != recipe:
+                raise InputError(
+                    f"resume is not allowed: {str(path)!r} shows that the work was begun with other settings"
+                )
+        else:
+            self.folder.mkdir(exist_ok=True)
+            write_durably(path, recipe.encode())
+        self._lock = lock(path)
+        for leftover in self.folder.glob("*.new"):
+            leftover.unlink()
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        os.close(self._lock)
+
+    def part(self, index: int) -> Path:
+        """Path of a process's part."""
+        return self.folder / f"process-{index:06d}.h5"
+
+    def flight(self, index: int) -> Path:
+        """Path of a process's checkpoint."""
+        return self.folder / f"flight-{index:06d}.npz"
+
+    def missing(self) -> list[Process]:
+        """The processes that have no part yet."""
+        return [process for process in self.processes if not self.part(process.index).exists()]
+
+    def load_checkpoint(self, index: int) -> dict[str, np.ndarray] | None:
+        """The checkpoint of a process, if there is one."""
+        path = self.flight(index)
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+
+    def save_checkpoint(self, index: int, state: dict[str, np.ndarray]) -> None:
+        """Replace the checkpoint of a process, durably."""
+        path = self.flight(index)
+        new = path.with_name(path.name + ".new")
+        with open(new, "wb") as file:
+            np.savez(file, allow_pickle=False, **state)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+
+    def write(self, data: ProcessData, pool: Executor) -> None:
+        """Write a finished process's part, durably, and drop its checkpoint. Chunks are compressed by `pool`."""
+        index = data.process.index
+        path = self.part(index)
+        new = path.with_name(path.name + ".new")
+        n_states = len(data.states["time"])
+        with h5py.File(new, "w", libver="latest") as file:
+            for name, array in data.chunked.items():
+                dataset = create_chunked(file, name, CHUNKED[name], n_states, array.shape[1:])
+                for row, chunk in enumerate(pool.map(encode, array)):
+                    dataset.id.write_direct_chunk((row,) + (0,) * (array.ndim - 1), chunk)
+            for name in STATES:
+                file[f"states/{name}"] = data.states[name].astype(STATES[name].dtype)
+            for name, array in data.series.items():
+                file[f"series/{name}"] = array.astype(SERIES[name].dtype)
+            for name, count in data.counters.items():
+                file.attrs[name] = count
+        sync(new)
+        os.replace(new, path)
+        sync(self.folder)
+        self.flight(index).unlink(missing_ok=True)
+
+    def assemble(self) -> None:
+        """Put the parts together in process order, rename the result to `out`, and remove the folder."""
+        new = self.folder / "dataset.h5.new"
+        rows = [self._part_summary(process.index) for process in self.processes]
+        n_states = np.array([row["n_states"] for row in rows], dtype=np.int64)
+        first_state = np.concatenate([[0], np.cumsum(n_states)[:-1]])
+        with h5py.File(new, "w", libver="latest") as file:
+            write_attributes(file, self.settings)
+            states = file.create_group("states")
+            self._assemble_chunked(states, int(n_states.sum()))
+            self._assemble_tables(states, STATES, "states")
+            if self.settings.series.interval > 0:
+                self._assemble_tables(file.create_group("series"), SERIES, "series")
+            columns = {name: [getattr(p, name, None) for p in self.processes] for name in PROCESSES}
+            columns |= {name: [row[name] for row in rows] for name in ("steps", "contacts", "executed")}
+            columns["seed"] = [self.settings.seed] * len(rows)
+            columns["split"] = split_processes(self.settings, len(rows)).tolist()
+            columns["first_state"], columns["n_states"] = first_state.tolist(), n_states.tolist()
+            for name, field in PROCESSES.items():
+                dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
+                describe(dataset, field)
+        sync(new)
+        os.replace(new, self.out)
+        sync(self.out.parent)
+        shutil.rmtree(self.folder)
+
+    def _part_summary(self, index: int) -> dict[str, int]:
+        with h5py.File(self.part(index), "r") as part:
+            summary = {name: int(part.attrs[name]) for name in ("steps", "contacts", "executed")}
+            summary["n_states"] = len(part["states/time"])
+            return summary
+
+    def _assemble_chunked(self, group: h5py.Group, n_states: int) -> None:
+        """Copy the compressed chunks of the parts, without decoding them."""
+        row = 0
+        datasets: dict[str, h5py.Dataset] = {}
+        for process in self.processes:
+            with h5py.File(self.part(process.index), "r") as part:
+                names = [name for name in CHUNKED if name in part]
+                for name in names:
+                    source = part[name]
+                    if name not in datasets:
+                        datasets[name] = create_chunked(group, name, CHUNKED[name], n_states, source.shape[1:])
+                        describe(datasets[name], CHUNKED[name])
+                    rest = (0,) * (source.ndim - 1)
+                    for k in range(len(source)):
+                        mask, chunk = source.id.read_direct_chunk((k, *rest))
+                        datasets[name].id.write_direct_chunk((row + k, *rest), chunk, filter_mask=mask)
+                row += len(part["states/time"])
+
+    def _assemble_tables(self, group: h5py.Group, fields: dict[str, Field], kind: str) -> None:
+        """Concatenate the small arrays of the parts."""
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in fields}
+        for process in self.processes:
+            with h5py.File(self.part(process.index), "r") as part:
+                for name in fields:
+                    columns[name].append(part[f"{kind}/{name}"][()])
+        for name, field in fields.items():
+            dataset = group.create_dataset(name, data=np.concatenate(columns[name]).astype(field.dtype))
+            describe(dataset, field)
+
+
+def write_attributes(file: h5py.File, settings: Settings) -> None:
+    """Format, versions, units, choices and every parameter, as attributes of the file and of /parameters."""
+    from . import __version__  # the package's own module, which imports this one
+
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["package_version"] = __version__
+    file.attrs["units"] = UNITS
+    file.attrs["choices"] = CHOICES
+    file.attrs["settings"] = to_toml(settings)
+    parameters = file.create_group("parameters")
+    for name, value in flatten(settings.model_dump()):
+        parameters.attrs[name] = value
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a small file so that it is there whole, or not at all, whatever happens."""
+    new = path.with_name(path.name + ".new")
+    with open(new, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lock(path: Path) -> int:
+    """Hold a file until this process ends; InputError if another one holds it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(f"out is in use: another process works in {str(path.parent)!r}") from None
+    return descriptor
