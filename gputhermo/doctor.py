@@ -48,9 +48,17 @@ def examine_machine() -> list[Finding]:
     return [
         Finding("Python", sys.version_info >= (3, 11), version, "" if sys.version_info >= (3, 11) else "3.11 or newer"),
         Finding("system", True, f"{platform.system()} {platform.machine()}"),
+        attempt("processor", processor),
         attempt("CPU cores", lambda: f"{usable_cores()} usable of {os.cpu_count()}"),
         attempt("memory", lambda: f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"),
     ]
+
+
+def processor() -> str:
+    """Name of the processor."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
 
 
 def usable_cores() -> int:
