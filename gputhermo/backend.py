@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch
 from numba import cuda
 
 from .errors import InputError
@@ -44,10 +43,6 @@ class Backend(ABC):
     @abstractmethod
     def to_host(self, array: Any) -> np.ndarray:
         """The array as NumPy; the array itself on the CPU."""
-
-    def to_torch(self, array: Any) -> torch.Tensor:
-        """A tensor that shares the array's memory, handed over by DLPack."""
-        return torch.from_dlpack(array)
 
 
 class CpuBackend(Backend):

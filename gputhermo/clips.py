@@ -8,7 +8,24 @@ from typing import Any
 
 import torch
 
+from .backend import Backend, select
+from .parameters import ImageSettings
+from .rasterize import render
+from .simulate import Recording
+
 N_SYMMETRIES = 8
+
+
+def draw_clips(
+    recording: Recording, box_length: float, *, image: ImageSettings | None = None, device: str | Backend = "auto"
+) -> torch.Tensor:
+    """Draw what a replica recorded: uint8 [n_clips, 1, frames, pixels, pixels], on the device that it ran on.
+
+    Images span box_length x box_length, in R, and are the paper's size unless `image` says otherwise.
+    """
+    backend = select(device) if isinstance(device, str) else device
+    n_particles = recording.positions.shape[2]
+    return as_clips(render(recording.positions, n_particles, image or ImageSettings(), box_length, backend))
 
 
 def as_clips(images: Any) -> torch.Tensor:

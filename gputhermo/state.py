@@ -54,15 +54,20 @@ class ReplicaBatch:
         temperature: float | Sequence[float] = 1.0,
         kinetic_energy: float | Sequence[float] | None = None,
         interaction_strength: float | Sequence[float] = 10_000.0,
+        stream: int | Sequence[int] | None = None,
         device: str | Backend = "auto",
     ) -> "ReplicaBatch":
         """Random initial states in the container of `protocol`: no overlaps, Maxwell velocities.
 
-        As many replicas as the longest of the sequences; see `initialize.draw` for the arguments and errors.
+        As many replicas as the sequences are long; see `initialize.draw` for the arguments and errors.
         """
         backend = select(device) if isinstance(device, str) else device
+        try:
+            counts, strengths = np.broadcast_arrays(np.atleast_1d(n_particles), np.atleast_1d(interaction_strength))
+        except ValueError:
+            raise InputError("n_particles and interaction_strength must be one value, or one each a replica") from None
         positions, velocities = draw(
-            n_particles,
+            counts,
             protocol.length,
             protocol.height,
             seed=seed,
@@ -70,13 +75,14 @@ class ReplicaBatch:
             temperature=temperature,
             kinetic_energy=kinetic_energy,
             partition=protocol.partition,
+            stream=stream,
         )
         n_replicas = len(positions)
         return cls(
             positions=positions,
             velocities=velocities,
-            n_particles=np.broadcast_to(np.asarray(n_particles, dtype=np.int64), n_replicas).copy(),
-            interaction_strength=np.broadcast_to(np.asarray(interaction_strength, dtype=np.float64), n_replicas).copy(),
+            n_particles=np.broadcast_to(counts.astype(np.int64), n_replicas),
+            interaction_strength=np.broadcast_to(strengths.astype(np.float64), n_replicas),
         )
 
     @classmethod

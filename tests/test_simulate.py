@@ -60,6 +60,20 @@ def test_alone_or_in_a_batch(batch: ReplicaBatch, engine: str):
     assert_bitwise_equal(together, alone)
 
 
+def test_a_drawn_batch_has_what_was_asked_for():
+    batch = ReplicaBatch.draw(
+        [10, 20], Protocol(30.0, 20.0, [Hold(1.0)]), seed=1, kinetic_energy=[5.0, 40.0], interaction_strength=[1e3, 1e4]
+    )
+    assert batch.positions.shape == (2, 20, 2)
+    assert batch.n_particles.tolist() == [10, 20]
+    assert batch.interaction_strength.tolist() == [1e3, 1e4]
+    np.testing.assert_allclose(0.5 * (batch.velocities**2).sum(axis=(1, 2)), [5.0, 40.0], rtol=1e-12)
+    one_gas = ReplicaBatch.draw(10, PROTOCOLS[0], seed=1, interaction_strength=[1e3, 1e4, 1e5])
+    assert one_gas.n_particles.tolist() == [10, 10, 10]
+    with pytest.raises(InputError, match="n_particles and interaction_strength must be one value, or one each"):
+        ReplicaBatch.draw([10, 20], PROTOCOLS[0], seed=1, interaction_strength=[1e3, 1e4, 1e5])
+
+
 def test_one_thread_or_two(batch: ReplicaBatch, reference: list[Recording]):
     assert_bitwise_equal(reference, run(batch, device=CpuBackend(2)))
 

@@ -1,0 +1,37 @@
+"""What the documentation shows is so."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gputhermo.dataset import CHUNKED, PROCESSES, SERIES, STATES
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_readme_snippet_runs(capsys: pytest.CaptureFixture[str]):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    names: dict = {}
+    exec(compile(snippet, "README.md", "exec"), names)
+    assert re.fullmatch(r"irreversible work: \d+\.\d kB T0\n", capsys.readouterr().out)
+    assert np.mean(names["gains"]) > 0.0
+    assert names["positions"].shape == (3, 5, 200, 2)
+    assert names["pressure"].shape == (140,)
+    assert names["clips"].shape == (3, 1, 5, 256, 256)
+
+
+def test_table_of_the_file_is_complete():
+    """docs/dataset.md has a row for every dataset, with its type, shape, unit and meaning."""
+    page = (ROOT / "docs/dataset.md").read_text()
+    for fields in (CHUNKED, STATES, PROCESSES, SERIES):
+        for name, field in fields.items():
+            shape = " x ".join(field.shape) or "scalar"
+            assert f"| `{name}` | {np.dtype(field.dtype).name} | {shape} | {field.unit} | {field.meaning} |" in page
+
+
+def test_links_of_the_documentation_lead_somewhere():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
