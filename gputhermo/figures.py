@@ -127,7 +127,14 @@ def process_overview(reader: ProcessReader) -> Figure:
         kinetic.plot(time, table["kinetic_energy"] / n, "o", color=GREEN, ms=3.2, mfc="white")
     else:
         kinetic.plot(
-            time, table["kinetic_energy"] / n, "o-", color=GREEN, ms=3.2, lw=0.8, mfc="white", label="this gas"
+            time,
+            table["kinetic_energy"] / n,
+            "o-",
+            color=GREEN,
+            ms=3.2,
+            lw=0.8,
+            mfc="white",
+            label="this gas, as recorded",
         )
     kinetic.set_ylabel("kinetic energy\nper particle / $k_B T_0$")
     kinetic.legend(loc="upper left", ncols=2)

@@ -3,7 +3,7 @@
     python scripts/generate_dataset.py --preset paper --out FILE --report docs/results
 
 Further options are those of `gputhermo generate`. If FILE is there already, only the report is written. How long the
-generation took is measured if it was done in one go here; otherwise say it with --wall-seconds, for the file does not know.
+generation took is measured if it was done in one go here; otherwise say it with --wall-seconds, as no file knows it.
 """
 
 import argparse
@@ -96,8 +96,8 @@ def as_markdown(summary: Summary, report: dict[str, Any], shown: int) -> str:
     changed = [(name, cli.plain(here), cli.plain(paper)) for name, (here, paper) in summary.changed_settings.items()]
     sections = [
         f"# {title}",
-        "Written by `scripts/generate_dataset.py`; all numbers are in [dataset.json](dataset.json). Units: energy kB T0, "
-        "length R, time R sqrt(m / kB T0).",
+        "Written by `scripts/generate_dataset.py`; all numbers are in [dataset.json](dataset.json). Units: energy "
+        "kB T0, length R, time R sqrt(m / kB T0).",
         f"Machine: {machine}.",
         table(("", ""), facts),
         "![Energy after each cycle, work and energy, flow modes, energy drift](dataset.png)",
