@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from gases import random_gas
 from lammps_oracle import is_installed, run_lammps
+from scipy.spatial import cKDTree
 
 from gputhermo import Hold, Partition, Protocol, Recording, ReplicaBatch, Stroke, simulate
 from gputhermo.parameters import IntegratorSettings
 
 HEIGHT = 300.0
+STIFFNESS = 10_000.0
 TIMESTEP = 0.001
 N_STEPS = 2000
 TIME = N_STEPS * TIMESTEP
@@ -41,7 +43,7 @@ def run(
     positions: np.ndarray, velocities: np.ndarray, protocol: Protocol, integrator: IntegratorSettings | None = None
 ) -> Recording:
     """One replica on one thread, with one snapshot a clip."""
-    batch = ReplicaBatch.from_arrays([positions], [velocities])
+    batch = ReplicaBatch.from_arrays([positions], [velocities], STIFFNESS)
     return simulate(batch, protocol, device="cpu", integrator=integrator, frames=1)[0]
 
 
@@ -60,7 +62,7 @@ def test_contact_engine_follows_lammps(n_particles: int, length: float, motion: 
     speed = MOTIONS[motion]
     state = initial_state(n_particles, length)
     recording = run(*state, Protocol(length, HEIGHT, actions(speed, length)))
-    reference = run_lammps(*state, [(N_STEPS, speed)], length=length, height=HEIGHT)
+    reference = run_lammps(*state, [(N_STEPS, speed)], length=length, height=HEIGHT, stiffness=STIFFNESS)
     positions, velocities = phase_point(recording)
     assert recording.counters["contacts"] > n_particles // 50, "without collisions the comparison says nothing"
     assert np.abs(positions - reference.positions).max() < POSITION_TOLERANCE
@@ -73,7 +75,7 @@ def test_strokes_follow_one_another_as_in_lammps() -> None:
     state, length = initial_state(1000, 150.0), 150.0
     protocol = Protocol(length, HEIGHT, [Hold(0.4, record=False), Stroke(149.6, 0.5), Stroke(149.65, 0.1), Hold(0.3)])
     strokes = [(400, 0.0), (800, -0.5), (500, 0.1), (300, 0.0)]
-    reference = run_lammps(*state, strokes, length=length, height=HEIGHT)
+    reference = run_lammps(*state, strokes, length=length, height=HEIGHT, stiffness=STIFFNESS)
     positions, _ = phase_point(run(*state, protocol))
     assert np.abs(positions - reference.positions).max() < POSITION_TOLERANCE
 
@@ -154,6 +156,24 @@ def test_impulses_of_the_walls_are_the_change_of_momentum() -> None:
     assert impulse[-1, :4].min() > 50.0
     np.testing.assert_allclose(change[clear, 0], (impulse[:, 0] - impulse[:, 1])[clear], atol=1e-9)
     np.testing.assert_allclose(change[clear, 1], (impulse[:, 2] - impulse[:, 3])[clear], atol=1e-9)
+
+
+@pytest.mark.parametrize("speed", [0.0, -0.5, 0.5])
+def test_no_contact_is_missed(speed: float) -> None:
+    """The recorded energy, of the particles that the engine takes to be in contact, is that of all overlaps."""
+    length = 150.0
+    strokes = [Stroke(length + speed * 0.05 * n, abs(speed), record=True) for n in range(1, 401)]
+    protocol = Protocol(length, HEIGHT, strokes if speed else [Hold(0.05)] * 400)
+    recording = run(*initial_state(2000, length), protocol)
+    for points, piston, energy in zip(
+        recording.phase_points, recording.piston_position, recording.potential_energy, strict=True
+    ):
+        pairs = cKDTree(points[:, :2]).sparse_distance_matrix(cKDTree(points[:, :2]), 2.0, output_type="ndarray")
+        distances = pairs["v"][pairs["i"] < pairs["j"]]
+        x, y = points[:, 0], points[:, 1]
+        to_walls = np.concatenate([x, piston - x, y, HEIGHT - y])
+        overlaps = np.concatenate([2.0 - distances, np.maximum(1.0 - to_walls, 0.0)])
+        assert energy == pytest.approx(0.5 * STIFFNESS * (overlaps**2).sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("partition", [None, Partition("x", 60.0), Partition("y", 150.0)], ids=["none", "x", "y"])
