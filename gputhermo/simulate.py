@@ -26,8 +26,8 @@ FULL = {
     layout.EVENTS_FULL: "n_events",
 }
 IMPOSSIBLE = {
-    layout.LEFT_THE_BOX: "left the box (overlapping particles at the start, or too small an interaction_strength)",
-    layout.TOO_FAST: "or another is too fast for the time step",
+    layout.LEFT_THE_BOX: "particle {particle} left the box (particles on top of each other, or too soft, or too hot)",
+    layout.TOO_FAST: "a particle is too fast for the time step",
 }
 
 
@@ -264,7 +264,9 @@ class Simulation:
                 self.progress[slot] = self.backend.from_host(before_progress[slot])
             elif status in IMPOSSIBLE:
                 particle, step = self._host_progress[slot, [layout.CULPRIT, layout.STEP]]
-                raise SimulationError(f"replica {slot}: particle {particle} {IMPOSSIBLE[status]} after step {step}")
+                raise SimulationError(
+                    f"replica {slot}: {IMPOSSIBLE[status].format(particle=particle)} after step {step}"
+                )
         if grow:
             sizes = {name: 2 * getattr(self.buffers, name) for name in grow}
             self.buffers = Buffers(**{**self.buffers.__dict__, **sizes})

@@ -47,7 +47,7 @@ from .replica import (
     piston_at,
     position_at,
 )
-from .step import half_kick, kick_and_drift, update_acceleration
+from .step import count_walls, half_kick, kick_and_drift, update_acceleration
 from .targets import (
     WARP,
     barrier,
@@ -117,7 +117,7 @@ def classify(thread, n_threads, gas, particles, workspace, shared, shared_floats
     """At a process's start, tell the particles in contact from the free ones, and give the former their forces."""
     piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
     for i in range(thread, gas.n_particles, n_threads):
-        if not update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace):
+        if not update_acceleration(i, shared[STEP], piston, gas, particles, workspace):
             particles.contact[i] = FREE
 
 
@@ -165,8 +165,9 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
             i = touching[slot]
             if step >= workspace.valid_until[i]:
                 list_neighbours(i, step, particles, workspace, shared, dt)
-            touches = update_acceleration(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
+            touches = update_acceleration(i, step, piston, gas, particles, workspace)
             half_kick(i, particles, dt)
+            count_walls(i, piston, shared_floats[PISTON_SPEED], gas, particles)
             if not touches:
                 particles.contact[i] = FREE
                 fetch_add(shared, N_FREED, 1)

@@ -44,7 +44,7 @@ def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
     b = dx * dvx + dy * dvy
     c = dx * dx + dy * dy - CONTACT_DISTANCE_SQUARED
     # The root is at least c / 2|b|: this dismisses most pairs, and all that recede.
-    if c > -2.0 * b * timestep * (horizon + 1) or b >= 0.0:
+    if c > -2.0 * b * timestep * (horizon + 1) or not b < 0.0:
         return 0
     a = dvx * dvx + dvy * dvy
     discriminant = b * b - a * c
@@ -110,7 +110,10 @@ def predict_wall(i, step, particles, workspace, shared, shared_floats, gas):
 
 @block_program
 def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
-    """Predict the coming contacts of particle `i`, freed at `step`, with walls and free particles."""
+    """Predict the coming contacts of particle `i`, freed at `step`, with walls and free particles.
+
+    Of two that are freed at the same step, the first predicts for both.
+    """
     predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
     n_x, n_y = shared[N_CELLS_X], shared[N_CELLS_Y]
     cell_y, cell_x = workspace.cell[i] // n_x, workspace.cell[i] % n_x
@@ -118,7 +121,8 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
         for column in range(maximum(cell_x - 1, 0), minimum(cell_x + 2, n_x)):
             j = workspace.cell_head[row * n_x + column]
             while j >= 0:
-                if j != i and particles.contact[j] == FREE:
+                predicted_by_j = particles.since[j] == step and j < i
+                if j != i and particles.contact[j] == FREE and not predicted_by_j:
                     predict_pair(i, j, step, particles, workspace, shared, gas.timestep)
                 j = workspace.next_in_cell[j]
 

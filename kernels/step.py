@@ -40,32 +40,37 @@ def kick_and_drift(i, step, gas, particles, shared, shared_floats):
 
 
 @block_program
-def update_acceleration(i, step, piston, piston_speed, gas, particles, workspace):
-    """Set the acceleration of particle `i` at `step` (m = 1), and count the walls' impulse and the piston's work.
-
-    Only what belongs to `i` is written. Returns whether it touches anything. The piston does the work
-    dW = -F v dt, by the trapezoidal rule: half of this step's share here, the other half at the next kick.
-    """
-    dt = gas.timestep
-    x, y = position_at(particles, i, step, dt)
+def update_acceleration(i, step, piston, gas, particles, workspace):
+    """Set the acceleration of particle `i` at `step` (m = 1). Returns whether it touches anything."""
+    x, y = position_at(particles, i, step, gas.timestep)
     ax, ay = 0.0, 0.0
     touches = False
     for m in range(workspace.n_neighbours[i]):
-        other_x, other_y = position_at(particles, workspace.neighbours[i, m], step, dt)
+        other_x, other_y = position_at(particles, workspace.neighbours[i, m], step, gas.timestep)
         if pair_touches(x, y, other_x, other_y, gas):
             fx, fy = pair_force(x - other_x, y - other_y, gas.stiffness)
             ax += fx
             ay += fy
             touches = True
     if touches_wall(x, y, piston, gas):
-        forces = wall_forces(x, y, piston, gas)
-        fx, fy = total_wall_force(forces, gas)
+        fx, fy = total_wall_force(wall_forces(x, y, piston, gas), gas)
         ax += fx
         ay += fy
-        for wall in range(N_WALLS):
-            particles.impulse[i, wall] += dt * forces[wall]
-        particles.work[i] -= 0.5 * dt * piston_speed * forces[RIGHT]
         touches = True
     particles.accelerations[i, 0] = ax
     particles.accelerations[i, 1] = ay
     return touches
+
+
+@block_program
+def count_walls(i, piston, piston_speed, gas, particles):
+    """Add to the walls' impulse on particle `i` that of the step that ends now, and to the piston's work its second half.
+
+    The piston does the work dW = -F v dt, by the trapezoidal rule; the first half is counted in `kick_and_drift`.
+    """
+    x, y = particles.positions[i, 0], particles.positions[i, 1]
+    if touches_wall(x, y, piston, gas):
+        forces = wall_forces(x, y, piston, gas)
+        for wall in range(N_WALLS):
+            particles.impulse[i, wall] += gas.timestep * forces[wall]
+        particles.work[i] -= 0.5 * gas.timestep * piston_speed * forces[RIGHT]

@@ -14,7 +14,7 @@ from .replica import (
     WINDOW_START,
     piston_at,
 )
-from .step import half_kick, kick_and_drift, update_acceleration
+from .step import count_walls, half_kick, kick_and_drift, update_acceleration
 from .targets import barrier, block_program
 from .window import open_window
 
@@ -46,7 +46,7 @@ def start(thread, n_threads, gas, particles, workspace, shared, shared_floats):
     """Give all particles their forces at a process's start."""
     piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
     for i in range(thread, gas.n_particles, n_threads):
-        update_acceleration(i, shared[STEP], piston, 0.0, gas, particles, workspace)
+        update_acceleration(i, shared[STEP], piston, gas, particles, workspace)
         particles.contact[i] = TOUCHING
 
 
@@ -71,8 +71,9 @@ def step_window(thread, n_threads, gas, particles, workspace, shared, shared_flo
             kick_and_drift(i, step, gas, particles, shared, shared_floats)
         barrier()
         for i in range(thread, gas.n_particles, n_threads):
-            update_acceleration(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
+            update_acceleration(i, step, piston, gas, particles, workspace)
             half_kick(i, particles, dt)
+            count_walls(i, piston, shared_floats[PISTON_SPEED], gas, particles)
         barrier()
     if thread == 0:
         shared[EXECUTED] += (step - shared[WINDOW_START]) * gas.n_particles

@@ -22,6 +22,20 @@ def test_readme_snippet_runs(capsys: pytest.CaptureFixture[str]):
     assert names["clips"].shape == (3, 1, 5, 256, 256)
 
 
+def test_library_page_runs(capsys: pytest.CaptureFixture[str]):
+    """The snippets of docs/library.md, one after the other in one session."""
+    names: dict = {}
+    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), flags=re.DOTALL):
+        exec(compile(snippet, "library.md", "exec"), names)
+    assert capsys.readouterr().out.count("kB T0") == 4
+    works = [recording.work[-1] for recording in names["recordings"]]
+    assert works[-1] > works[0] > 0.0
+    below = names["recording"].phase_points[-1, :, 1] < 40.0
+    start = names["state"][names["away"]][:, 1] < 40.0
+    assert np.array_equal(below, start)
+    assert names["batch_of_clips"].shape == (2, 1, 5, 256, 256)
+
+
 def test_table_of_the_file_is_complete():
     """docs/dataset.md has a row for every dataset, with its type, shape, unit and meaning."""
     page = (ROOT / "docs/dataset.md").read_text()

@@ -183,3 +183,31 @@ def test_protocols_that_cannot_run(protocol: Protocol, message: str):
     state = ReplicaBatch.from_arrays([np.array([[5.0, 5.0]])], [np.array([[1.0, 0.0]])])
     with pytest.raises(InputError, match=message):
         run(state, [protocol])
+
+
+@pytest.mark.parametrize(
+    ("velocity", "message"),
+    [
+        (float("nan"), "replica 0: particle 3 left the box .* after step [0-9]+"),
+        (float("inf"), "replica 0: a particle is too fast for the time step after step 0"),
+        (200.0, "replica 0: a particle is too fast for the time step after step 0"),
+    ],
+)
+def test_impossible_velocities_are_errors(velocity: float, message: str):
+    """`from_arrays` refuses the first two; a batch built by hand can hold them."""
+    positions, velocities = random_gas(50, 40.0, 40.0, seed=1)
+    velocities[3, 0] = velocity
+    batch = ReplicaBatch(
+        positions=positions[None],
+        velocities=velocities[None],
+        n_particles=np.array([50]),
+        interaction_strength=np.array([1e4]),
+    )
+    with pytest.raises(SimulationError, match=message):
+        run(batch, [Protocol(40.0, 40.0, [Hold(2.0)])])
+
+
+def test_counters_do_not_depend_on_windows(batch: ReplicaBatch, reference: list[Recording]):
+    coarse = run(batch, series_interval=0.0)
+    for name in ("steps", "contacts", "executed"):
+        assert [r.counters[name] for r in coarse] == [r.counters[name] for r in reference], name
