@@ -73,7 +73,9 @@ def process_overview(reader: ProcessReader) -> Figure:
     process, table, timetable = reader.process, reader.table, reader.timetable
     n, time, series = process.n_particles, table["time"], reader.series()
     shown = turning_points(table["piston_position"])
-    figure = new_figure(9.0, 6.9)
+    dot = 3.2 if reader.n_states < 50 else 2.0
+    pictures_height = min(9.0 / len(shown), 2.4) + 0.25
+    figure = new_figure(9.0, 4.9 + pictures_height)
     figure.suptitle(
         f"Process {process.index}: {n} particles, pushed by {process.push_stroke:g} at speed {process.push_speed:g}, "
         f"pulled by {process.pull_stroke:g} at speed {process.pull_speed:g}",
@@ -81,7 +83,7 @@ def process_overview(reader: ProcessReader) -> Figure:
         ha="left",
         fontsize=11,
     )
-    halves: Any = figure.subfigures(2, 1, height_ratios=[3.6, 1.5])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[4.9, pictures_height])
     upper, lower = halves
     piston, energy, kinetic = upper.subplots(3, 1, sharex=True, height_ratios=[0.8, 1.2, 1.0])
 
@@ -111,7 +113,7 @@ def process_overview(reader: ProcessReader) -> Figure:
         energy.plot(corners * timetable.grid_step, work, color=ORANGE, label="work of the piston, $W$")
     else:
         energy.plot(series["time"], series["work"], color=ORANGE, label="work of the piston, $W$")
-    energy.plot(time, change, "o", color=BLUE, ms=3.2, mfc="white", label="energy, $E(t) - E(t_0)$")
+    energy.plot(time, change, "o", color=BLUE, ms=dot, mfc="white", label="energy, $E(t) - E(t_0)$")
     energy.axhline(0.0, color=PALE, lw=0.8, zorder=0)
     energy.set_ylabel("energy / $k_B T_0$")
     energy.legend(loc="upper left", ncols=2)
@@ -124,14 +126,14 @@ def process_overview(reader: ProcessReader) -> Figure:
     if series is not None:
         temperature = 0.5 * (series["kinetic_temperature_x"] + series["kinetic_temperature_y"])
         kinetic.plot(series["time"], temperature, color=GREEN, lw=0.8, label="this gas")
-        kinetic.plot(time, table["kinetic_energy"] / n, "o", color=GREEN, ms=3.2, mfc="white")
+        kinetic.plot(time, table["kinetic_energy"] / n, "o", color=GREEN, ms=dot, mfc="white")
     else:
         kinetic.plot(
             time,
             table["kinetic_energy"] / n,
             "o-",
             color=GREEN,
-            ms=3.2,
+            ms=dot,
             lw=0.8,
             mfc="white",
             label="this gas, as recorded",
@@ -288,7 +290,7 @@ def draw_cycles(axes: Axes, summary: Summary) -> None:
         Line2D([], [], color=GREY, ls="", marker=MARKERS[k % len(MARKERS)], mfc="white", label=f"{n:,}")
         for k, n in enumerate(sizes)
     ]
-    axes.legend(handles=handles, title="particles", loc="lower right")
+    axes.legend(handles=handles, title="particles", loc="upper left", bbox_to_anchor=(0.36, 1.0))
     axes.set_title("Energy per particle after each cycle (mean over processes)")
     axes.set_xlabel("cycles completed")
     axes.set_ylabel("energy per particle / $k_B T_0$")
@@ -323,6 +325,8 @@ def draw_modes(axes: Axes, summary: Summary) -> None:
         axes.plot(place, [row.flow_x for row in rows], "o", color=colour, ms=4.5)
         axes.plot(place, [row.flow_y for row in rows], "o", color=colour, ms=4.5, mfc="white")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_xticks(range(len(kinds)), [f"{stroke}, {speed:g}" for stroke, speed in kinds])
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.5, len(kinds) - 0.5)
@@ -331,7 +335,9 @@ def draw_modes(axes: Axes, summary: Summary) -> None:
         Line2D([], [], color=INK, ls="", marker="o", ms=4.5, label="along x"),
         Line2D([], [], color=INK, ls="", marker="o", ms=4.5, mfc="white", label="along y"),
     ]
-    axes.legend(handles=handles, loc="best", ncols=2)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.25)
+    axes.legend(handles=handles, loc="upper left", ncols=3)
     axes.set_title("First flow mode when recorded (1: thermal)")
     axes.set_xlabel("stroke before the hold, speed")
     axes.set_ylabel("mean square")
@@ -344,8 +350,8 @@ def draw_drift(axes: Axes, tables: Tables) -> None:
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     for n, colour in colours_of_sizes(set(sizes.tolist())).items():
         axes.plot(time[sizes == n], drift[sizes == n], "o", color=colour, ms=3, alpha=0.8, mew=0, label=f"{n:,}")
-    axes.set_xlim(0.0, None)
-    axes.legend(title="particles", loc="best", markerscale=1.5)
+    axes.set_xlim(0.0, 1.25 * time.max())
+    axes.legend(title="particles", loc="upper right", markerscale=1.5)
     axes.set_title("Energy drift, each process")
     axes.set_xlabel("length of the process / $R \\sqrt{m / k_B T_0}$")
     axes.set_ylabel("(energy change − work) / energy, %")
