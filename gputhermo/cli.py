@@ -6,12 +6,11 @@ code 1. What a subcommand needs is imported when it runs.
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import InputError, SimulationError
+from .errors import InputError, SimulationError, Stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,18 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def system_message(error: OSError | RuntimeError) -> str:
-    """What the operating system said, and of which file. HDF5 gives the number of the error in its text only."""
-    number = getattr(error, "errno", None) or error_number(error)
-    text = os.strerror(number) if number else str(error)
-    name = getattr(error, "filename", None)
-    return f"{str(name)!r}: {text}" if name else text
-
-
-def error_number(error: Exception) -> int:
-    """The number in HDF5's message "... errno = 28 ..."; 0 if there is none."""
-    match = re.search(r"errno = (\d+)", str(error))
-    return int(match.group(1)) if match else 0
+def system_message(error: OSError) -> str:
+    """What the operating system said, and of which file."""
+    text = error.strerror or str(error)
+    return f"{str(error.filename)!r}: {text}" if error.filename else text
 
 
 def build_parser() -> Parser:
@@ -113,7 +104,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
     """`gputhermo generate`: a dataset, from the start or from where an earlier run stopped."""
     from rich.console import Console
 
-    from .generate import Stopped, generate
+    from .generate import generate
     from .parameters import load_settings
     from .progress import show_progress, stop_on_signals
     from .summary import read_tables, summarise
@@ -135,9 +126,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
     except Stopped:
         sys.stderr.write("stopped; the same command with --resume continues from here\n")
         return 128 + stop.signal
-    except (OSError, RuntimeError) as error:
-        if not (isinstance(error, OSError) or error_number(error)):
-            raise
+    except OSError as error:
         raise InputError(
             f"out = {str(out)!r} cannot be written: {system_message(error)}; what is finished is kept, and the same "
             "command with --resume continues"

@@ -4,11 +4,17 @@ A clip tensor is [n_states, 1, frames, pixels, pixels] ("BCTHW"), on the device 
 `to_float`: augmenting bytes moves a quarter of the memory.
 """
 
+from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from .backend import Backend, select
+from .dataset import SPLITS, open_dataset
+from .errors import InputError
 from .parameters import ImageSettings
 from .rasterize import render
 from .simulate import Recording
@@ -60,3 +66,40 @@ def augment(clips: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     for clip, draw, target in zip(clips, draws, augmented, strict=True):
         target.copy_(transform(clip, draw % N_SYMMETRIES, draw >= N_SYMMETRIES))
     return augmented
+
+
+class ClipDataset(Dataset):
+    """The clips of a dataset file, for torch's DataLoader.
+
+    An item is a dictionary with `clip`, a float32 tensor [frames, pixels, pixels] of values 0 to 1, and the state's
+    `process`, `hold` and `index` (row in /states). The file is opened in the process that reads, so workers are safe.
+    """
+
+    def __init__(self, path: str | Path, split: str | None = None):
+        """All states, or those of one split: "train", "validation" or "test"."""
+        if split is not None and split not in SPLITS:
+            raise InputError(f"split = {split!r} is not allowed; allowed: {', '.join(SPLITS)}")
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        with open_dataset(path) as file:
+            if "images" not in file["states"]:
+                raise InputError(f"file = {str(path)!r} has no images; it was generated with --no-images")
+            self.process = file["states/process"][()]
+            self.hold = file["states/hold"][()]
+            chosen = np.ones(len(self.process), dtype=bool)
+            if split is not None:
+                chosen = file["processes/split"][()][self.process] == SPLITS[split]
+            self.index = np.flatnonzero(chosen)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        if self._file is None:
+            self._file = open_dataset(self.path)
+        row = int(self.index[item])
+        clip = torch.from_numpy(self._file["states/images"][row]).to(torch.float32) / 255.0
+        return {"clip": clip, "process": int(self.process[row]), "hold": int(self.hold[row]), "index": row}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}

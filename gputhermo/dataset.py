@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
 from .errors import InputError
 from .parameters import Settings, validate
@@ -124,40 +122,3 @@ def open_dataset(path: str | Path) -> h5py.File:
 def settings_of(file: h5py.File) -> Settings:
     """The settings that a dataset was made with."""
     return validate(tomllib.loads(file.attrs["settings"]))
-
-
-class ClipDataset(Dataset):
-    """The clips of a dataset file, for torch's DataLoader.
-
-    An item is a dictionary with `clip`, a float32 tensor [frames, pixels, pixels] of values 0 to 1, and the state's
-    `process`, `hold` and `index` (row in /states). The file is opened in the process that reads, so workers are safe.
-    """
-
-    def __init__(self, path: str | Path, split: str | None = None):
-        """All states, or those of one split: "train", "validation" or "test"."""
-        if split is not None and split not in SPLITS:
-            raise InputError(f"split = {split!r} is not allowed; allowed: {', '.join(SPLITS)}")
-        self.path = Path(path)
-        self._file: h5py.File | None = None
-        with open_dataset(path) as file:
-            if "images" not in file["states"]:
-                raise InputError(f"file = {str(path)!r} has no images; it was generated with --no-images")
-            self.process = file["states/process"][()]
-            self.hold = file["states/hold"][()]
-            chosen = np.ones(len(self.process), dtype=bool)
-            if split is not None:
-                chosen = file["processes/split"][()][self.process] == SPLITS[split]
-            self.index = np.flatnonzero(chosen)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, item: int) -> dict[str, Any]:
-        if self._file is None:
-            self._file = open_dataset(self.path)
-        row = int(self.index[item])
-        clip = torch.from_numpy(self._file["states/images"][row]).to(torch.float32) / 255.0
-        return {"clip": clip, "process": int(self.process[row]), "hold": int(self.hold[row]), "index": row}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}

@@ -5,5 +5,9 @@ class InputError(ValueError):
     """A user's mistake; the message is one line that names the field, its value and what is allowed."""
 
 
+class Stopped(Exception):
+    """A run was asked to stop, and left a state that it can be resumed from."""
+
+
 class SimulationError(RuntimeError):
     """A simulation reached a state that physics forbids; the message names replica, particle and step."""

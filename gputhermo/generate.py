@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .backend import Backend, available_cores, select
-from .errors import InputError
+from .errors import InputError, Stopped
 from .initialize import draw, reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
@@ -41,10 +41,6 @@ class Status:
     """Contacts begun in this run."""
     elapsed: float
     """Seconds since this run began."""
-
-
-class Stopped(Exception):
-    """The run was asked to stop, and left a state that it can be resumed from."""
 
 
 def generate(
@@ -126,7 +122,7 @@ class Run:
             if time.monotonic() - self.saved > CHECKPOINT_INTERVAL:
                 self._save_checkpoints()
             report(self.status())
-        self.parts.assemble()
+        self.parts.assemble(stop)
         return self.status()
 
     def close(self) -> None:

@@ -7,9 +7,12 @@ same compressed chunks; assembly copies them as they are.
 
 import fcntl
 import os
+import re
 import shutil
 import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +32,7 @@ from .dataset import (
     flatten,
     split_processes,
 )
-from .errors import InputError
+from .errors import InputError, Stopped
 from .parameters import Settings, to_toml
 from .process import Process
 
@@ -91,6 +94,8 @@ class Parts:
         self.with_images = with_images
         self.folder = out.with_name(out.name + ".parts")
         if out.exists():
+            if resume:  # a run that was killed after its last rename leaves the folder
+                shutil.rmtree(self.folder, ignore_errors=True)
             raise InputError(f"out = {str(out)!r} exists already; remove it or choose another name")
         if not out.parent.is_dir():
             raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
@@ -150,10 +155,8 @@ class Parts:
     def write(self, data: ProcessData, pool: Executor) -> None:
         """Write a finished process's part, durably, and drop its checkpoint. Chunks are compressed by `pool`."""
         index = data.process.index
-        path = self.part(index)
-        new = path.with_name(path.name + ".new")
         n_states = len(data.states["time"])
-        with h5py.File(new, "w", libver="latest") as file:
+        with new_file(self.part(index)) as file:
             for name, array in data.chunked.items():
                 dataset = create_chunked(file, name, CHUNKED[name], n_states, array.shape[1:])
                 for row, chunk in enumerate(pool.map(encode, array)):
@@ -164,21 +167,21 @@ class Parts:
                 file[f"series/{name}"] = array.astype(SERIES[name].dtype)
             for name, count in data.counters.items():
                 file.attrs[name] = count
-        sync(new)
-        os.replace(new, path)
-        sync(self.folder)
         self.flight(index).unlink(missing_ok=True)
 
-    def assemble(self) -> None:
-        """Put the parts together in process order, rename the result to `out`, and remove the folder."""
-        new = self.folder / "dataset.h5.new"
+    def assemble(self, stop: Callable[[], bool]) -> None:
+        """Put the parts together in process order, rename the result to `out`, and remove the folder.
+
+        Asks `stop` between processes; a true answer raises Stopped, with nothing lost.
+        """
+        whole = self.folder / "dataset.h5"
         rows = [self._part_summary(process.index) for process in self.processes]
         n_states = np.array([row["n_states"] for row in rows], dtype=np.int64)
         first_state = np.concatenate([[0], np.cumsum(n_states)[:-1]])
-        with h5py.File(new, "w", libver="latest") as file:
+        with new_file(whole) as file:
             write_attributes(file, self.settings)
             states = file.create_group("states")
-            self._assemble_chunked(states, int(n_states.sum()))
+            self._assemble_chunked(states, int(n_states.sum()), stop)
             self._assemble_tables(states, STATES, "states")
             if self.settings.series.interval > 0:
                 self._assemble_tables(file.create_group("series"), SERIES, "series")
@@ -190,8 +193,7 @@ class Parts:
             for name, field in PROCESSES.items():
                 dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
                 describe(dataset, field)
-        sync(new)
-        os.replace(new, self.out)
+        os.replace(whole, self.out)
         sync(self.out.parent)
         shutil.rmtree(self.folder)
 
@@ -201,11 +203,13 @@ class Parts:
             summary["n_states"] = len(part["states/time"])
             return summary
 
-    def _assemble_chunked(self, group: h5py.Group, n_states: int) -> None:
+    def _assemble_chunked(self, group: h5py.Group, n_states: int, stop: Callable[[], bool]) -> None:
         """Copy the compressed chunks of the parts, without decoding them."""
         row = 0
         datasets: dict[str, h5py.Dataset] = {}
         for process in self.processes:
+            if stop():
+                raise Stopped
             with h5py.File(self.part(process.index), "r") as part:
                 names = [name for name in CHUNKED if name in part]
                 for name in names:
@@ -244,6 +248,26 @@ def write_attributes(file: h5py.File, settings: Settings) -> None:
     parameters = file.create_group("parameters")
     for name, value in flatten(settings.model_dump()):
         parameters.attrs[name] = value
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file to write: it is at `path` whole once the block has ended, or not at all.
+
+    Raises OSError if it cannot be written; h5py gives what the operating system said as text only.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        with h5py.File(new, "w", libver="latest") as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+    sync(new)
+    os.replace(new, path)
+    sync(path.parent)
 
 
 def write_durably(path: Path, content: bytes) -> None:

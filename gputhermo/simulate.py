@@ -172,7 +172,7 @@ class Simulation:
         protocol: Protocol,
         table: Timetable,
     ) -> None:
-        """Put a replica at the start of `protocol`: positions and velocities float64 [n_particles, 2], on any device."""
+        """Put a replica at the start of `protocol`; positions and velocities are float64 [n_particles, 2]."""
         n = len(positions)
         inside = (positions > 0.0) & (positions < self.backend.xp.asarray([protocol.length, protocol.height]))
         if not bool(inside.all()):

@@ -64,7 +64,7 @@ def update_acceleration(i, step, piston, gas, particles, workspace):
 
 @block_program
 def count_walls(i, piston, piston_speed, gas, particles):
-    """Add to the walls' impulse on particle `i` that of the step that ends now, and to the piston's work its second half.
+    """Add what the walls give particle `i` in the step that ends now: impulse, and the second half of the piston's work.
 
     The piston does the work dW = -F v dt, by the trapezoidal rule; the first half is counted in `kick_and_drift`.
     """

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from gputhermo.backend import CpuBackend
-from gputhermo.dataset import ClipDataset
-from gputhermo.errors import InputError
-from gputhermo.generate import Stopped, generate
+from gputhermo.clips import ClipDataset
+from gputhermo.errors import InputError, Stopped
+from gputhermo.generate import generate
 from gputhermo.observables import mode_amplitudes
 from gputhermo.parameters import PRESETS, load_settings, to_toml, validate
 from gputhermo.process import plan_processes
@@ -110,7 +110,8 @@ def test_simulated_cuda_makes_the_same_file(simulator, tmp_path: Path):
     """The whole path: initial states, both launches of a stopped run, recording, images; against the CPU's arrays."""
     script = """
 import sys
-from gputhermo.generate import Stopped, generate
+from gputhermo.errors import Stopped
+from gputhermo.generate import generate
 from gputhermo.parameters import Settings
 from gputhermo.simulate import Simulation
 settings = Settings.model_validate_json(sys.argv[1])
@@ -133,7 +134,7 @@ def test_unfinished_work_is_not_overwritten(tmp_path: Path):
     out = tmp_path / "tiny.h5"
     with pytest.raises(Stopped):
         generate(TINY, out, device="cpu", stop=lambda: True)
-    with pytest.raises(InputError, match="has unfinished work in .* continue it with --resume or remove it"):
+    with pytest.raises(InputError, match=r"has unfinished work in .* continue it with --resume or remove it"):
         generate(TINY, out, device="cpu")
     with pytest.raises(InputError, match="the work was begun with other settings"):
         generate(TINY.model_copy(update={"seed": 8}), out, device="cpu", resume=True)
