@@ -64,9 +64,9 @@ def update_acceleration(i, step, piston, gas, particles, workspace):
 
 @block_program
 def count_walls(i, piston, piston_speed, gas, particles):
-    """Add what the walls give particle `i` in the step that ends now: impulse, and the second half of the piston's work.
+    """Add what the walls give particle `i` in the step that ends now: impulse, and half of the piston's work.
 
-    The piston does the work dW = -F v dt, by the trapezoidal rule; the first half is counted in `kick_and_drift`.
+    The piston does the work dW = -F v dt, by the trapezoidal rule; the other half is counted in `kick_and_drift`.
     """
     x, y = particles.positions[i, 0], particles.positions[i, 1]
     if touches_wall(x, y, piston, gas):
