@@ -13,12 +13,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: demo test lint types docs clean
 
-demo: .venv/installed .venv/kernels
-	$(BIN)/gputhermo generate --preset demo --out out/demo.h5
-	$(BIN)/gputhermo render out/demo.h5 --process 0 --out out/demo.png
+demo: .venv/installed
+	mkdir -p out
+	test -e out/demo.h5 || $(BIN)/gputhermo generate --preset demo --out out/demo.h5 --resume
+	$(BIN)/gputhermo render out/demo.h5 --process 55 --out out/demo.png
 	@echo "out/demo.h5 holds the data, out/demo.png shows a process of it"
 
-test: .venv/installed-test .venv/kernels
+test: .venv/installed-test
 	$(BIN)/pytest
 
 lint: .venv/installed-dev types
@@ -38,11 +39,6 @@ types: .venv/installed-dev
 	ln -s $(CURDIR)/gputhermo/*.py build/types/gputhermo
 	ln -s $(CURDIR)/kernels build/types/gputhermo/kernels
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
-
-# numba keeps what it compiled and does not notice an edit in a file that a kernel calls into, so a newer source empties that store.
-.venv/kernels: $(wildcard kernels/*.py) | .venv/bin/python
-	rm -f kernels/__pycache__/*.nb[ci]
-	@touch $@
 
 # The files .venv/installed* are empty; their dates say what .venv holds.
 .venv/bin/python:

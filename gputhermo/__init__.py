@@ -1,12 +1,11 @@
-"""Learn the second law from a gas: simulate adiabatic processes, draw them, learn their order in time."""
+"""Adiabatic processes of a two-dimensional gas, simulated by the hundred and drawn as images."""
 
 from .errors import InputError, SimulationError
 from .parameters import Settings, load_settings
 from .process import Hold, Partition, Protocol, Stroke
 from .simulate import Recording, simulate
 from .state import ReplicaBatch
-
-__version__ = "0.1.0"
+from .version import __version__
 
 __all__ = [
     "Hold",
@@ -18,6 +17,7 @@ __all__ = [
     "Settings",
     "SimulationError",
     "Stroke",
+    "__version__",
     "load_settings",
     "simulate",
 ]

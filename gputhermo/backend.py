@@ -31,18 +31,21 @@ class Backend(ABC):
     xp: Any
     n_slots: int
     """Replicas that it is worth having in flight at once."""
+    slot_memory: int
+    """Bytes that they may take."""
 
     @abstractmethod
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
         """Run the block program `entry` once for each item of `order`; returns when all are done."""
 
     @abstractmethod
-    def from_host(self, array: np.ndarray) -> Any:
-        """The array on this device; the array itself on the CPU."""
+    def adopt(self, array: Any) -> Any:
+        """The array on this device, wherever it was; itself if it was here."""
 
-    @abstractmethod
-    def to_host(self, array: Any) -> np.ndarray:
-        """The array as NumPy; the array itself on the CPU."""
+    @staticmethod
+    def to_host(array: Any) -> np.ndarray:
+        """The array as NumPy, wherever it was; itself if it is NumPy's."""
+        return as_numpy(array)
 
 
 class CpuBackend(Backend):
@@ -55,6 +58,7 @@ class CpuBackend(Backend):
         self.xp = np
         self.n_threads = n_threads or available_cores()
         self.n_slots = 2 * self.n_threads
+        self.slot_memory = 2**29
         self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="gputhermo")
 
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
@@ -67,13 +71,9 @@ class CpuBackend(Backend):
             for future in [self._pool.submit(program, int(item), *arguments) for item in order]:
                 future.result()
 
-    def from_host(self, array: np.ndarray) -> np.ndarray:
-        """See `Backend.from_host`."""
-        return array
-
-    def to_host(self, array: np.ndarray) -> np.ndarray:
-        """See `Backend.to_host`."""
-        return array
+    def adopt(self, array: Any) -> np.ndarray:
+        """See `Backend.adopt`."""
+        return as_numpy(array)
 
 
 class CudaBackend(Backend):
@@ -84,6 +84,7 @@ class CudaBackend(Backend):
         if SIMULATED:
             self.xp = np
             self.n_slots = 2
+            self.slot_memory = 2**29
             self.threads_per_block = threads_per_block or 2
             return
         if not cuda.is_available():
@@ -101,6 +102,7 @@ class CudaBackend(Backend):
         self.xp = cupy
         self.threads_per_block = threads_per_block or 128
         self.n_slots = 4 * cuda.get_current_device().MULTIPROCESSOR_COUNT
+        self.slot_memory = cupy.cuda.Device(device).mem_info[0] // 2
 
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
         """See `Backend.run`."""
@@ -117,13 +119,14 @@ class CudaBackend(Backend):
             return type(argument)(*(self._as_argument(field) for field in argument))
         return cuda.as_cuda_array(argument) if cuda.is_cuda_array(argument) else argument
 
-    def from_host(self, array: np.ndarray) -> Any:
-        """See `Backend.from_host`."""
+    def adopt(self, array: Any) -> Any:
+        """See `Backend.adopt`."""
         return self.xp.asarray(array)
 
-    def to_host(self, array: Any) -> np.ndarray:
-        """See `Backend.to_host`."""
-        return array if self.xp is np else self.xp.asnumpy(array)
+
+def as_numpy(array: Any) -> np.ndarray:
+    """A NumPy or CuPy array, or a sequence, as NumPy."""
+    return array.get() if hasattr(array, "__cuda_array_interface__") else np.asarray(array)
 
 
 def available_cores() -> int:

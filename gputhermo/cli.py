@@ -143,7 +143,7 @@ def print_closing(status: "Status", summary: "Summary", out: Path) -> None:
     table = new_list(2)
     table.add_row("file", f"{out}, {size(summary.file_bytes)}")
     table.add_row("states", f"{summary.states:,} of {summary.processes:,} processes")
-    table.add_row("wall time", duration(status.elapsed))
+    table.add_row("wall time", f"{duration(status.elapsed)} on {status.device}")
     table.add_row("particle-steps/s", f"{status.particle_steps / seconds:.2e} equivalent")
     table.add_row("", f"{status.executed / seconds:.2e} executed")
     table.add_row("contacts/s", f"{status.contacts / seconds:.2e}")

@@ -4,6 +4,7 @@ A clip tensor is [n_states, 1, frames, pixels, pixels] ("BCTHW"), on the device 
 `to_float`: augmenting bytes moves a quarter of the memory.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from .backend import Backend, select
 from .dataset import SPLITS, open_dataset
 from .errors import InputError
 from .parameters import ImageSettings
@@ -22,16 +22,13 @@ from .simulate import Recording
 N_SYMMETRIES = 8
 
 
-def draw_clips(
-    recording: Recording, box_length: float, *, image: ImageSettings | None = None, device: str | Backend = "auto"
-) -> torch.Tensor:
+def draw_clips(recording: Recording, box_length: float, image: ImageSettings | None = None) -> torch.Tensor:
     """Draw what a replica recorded: uint8 [n_clips, 1, frames, pixels, pixels], on the device that it ran on.
 
     Images span box_length x box_length, in R, and are the paper's size unless `image` says otherwise.
     """
-    backend = select(device) if isinstance(device, str) else device
     n_particles = recording.positions.shape[2]
-    return as_clips(render(recording.positions, n_particles, image or ImageSettings(), box_length, backend))
+    return as_clips(render(recording.positions, n_particles, image or ImageSettings(), box_length, recording.backend))
 
 
 def as_clips(images: Any) -> torch.Tensor:
@@ -68,11 +65,11 @@ def augment(clips: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return augmented
 
 
-class ClipDataset(Dataset):
+class ClipDataset(Dataset[dict[str, Any]]):
     """The clips of a dataset file, for torch's DataLoader.
 
     An item is a dictionary with `clip`, a float32 tensor [frames, pixels, pixels] of values 0 to 1, and the state's
-    `process`, `hold` and `index` (row in /states). The file is opened in the process that reads, so workers are safe.
+    `process`, `hold` and `index` (row in /states). Each process that reads, a worker for example, opens the file anew.
     """
 
     def __init__(self, path: str | Path, split: str | None = None):
@@ -81,6 +78,7 @@ class ClipDataset(Dataset):
             raise InputError(f"split = {split!r} is not allowed; allowed: {', '.join(SPLITS)}")
         self.path = Path(path)
         self._file: h5py.File | None = None
+        self._reader = 0
         with open_dataset(path) as file:
             if "images" not in file["states"]:
                 raise InputError(f"file = {str(path)!r} has no images; it was generated with --no-images")
@@ -95,8 +93,8 @@ class ClipDataset(Dataset):
         return len(self.index)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
-        if self._file is None:
-            self._file = open_dataset(self.path)
+        if self._file is None or self._reader != os.getpid():
+            self._file, self._reader = open_dataset(self.path), os.getpid()
         row = int(self.index[item])
         clip = torch.from_numpy(self._file["states/images"][row]).to(torch.float32) / 255.0
         return {"clip": clip, "process": int(self.process[row]), "hold": int(self.hold[row]), "index": row}

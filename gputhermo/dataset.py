@@ -74,7 +74,10 @@ SERIES = {
     "potential_energy": Field(np.float64, (), "kB T0", "at that time"),
     "work": Field(np.float64, (), "kB T0", "done by the piston since t = 0"),
     "pressure": Field(
-        np.float64, ("6",), "kB T0 / R^2", "mean over the interval: left, piston, bottom, top, partition"
+        np.float64,
+        ("6",),
+        "kB T0 / R^2",
+        "mean over the interval: left, piston, bottom, top, both faces of a partition",
     ),
 }
 
@@ -105,8 +108,9 @@ def open_dataset(path: str | Path) -> h5py.File:
         file = h5py.File(path, "r")
     except FileNotFoundError:
         raise InputError(f"file = {str(path)!r} does not exist") from None
-    except OSError:
-        raise InputError(f"file = {str(path)!r} is not an HDF5 file") from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}" if error.strerror else "is not an HDF5 file, or a damaged one"
+        raise InputError(f"file = {str(path)!r} {reason}") from None
     if file.attrs.get("format") != FORMAT:
         file.close()
         raise InputError(f"file = {str(path)!r} is not a {FORMAT}")

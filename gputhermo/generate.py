@@ -15,12 +15,12 @@ from .initialize import draw, reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
 from .parts import Parts, ProcessData
-from .process import Process, Timetable, compile_protocol, plan_processes
+from .process import Process, Timetable, compile_process, plan_processes
 from .rasterize import render
 from .simulate import Simulation
 
-CHECKPOINT_INTERVAL = 60.0
-"""Seconds of simulation that a kill may cost at most."""
+CHECKPOINT_INTERVAL = 45.0
+"""Seconds between checkpoints: with a launch and the saving itself, a kill costs less than a minute."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Status:
     """Contacts begun in this run."""
     elapsed: float
     """Seconds since this run began."""
+    device: str
+    """Name of the device that it runs on."""
 
 
 def generate(
@@ -57,7 +59,7 @@ def generate(
     """Make the dataset that `settings` describe and write it to `out`.
 
     `report` is called after each launch, `stop` asked after each; a true answer raises Stopped once the state is saved.
-    The file depends on the settings and the kind of device only: not on threads, interruptions or the other arguments.
+    The file depends on the settings, the version and the kind of device only: not on threads or interruptions.
     Raises InputError for settings that cannot be carried out, SimulationError if a simulation goes wrong.
     """
     with closing(Run(settings, Path(out), device, n_threads, resume, with_images)) as run:
@@ -79,30 +81,27 @@ class Run:
         self.settings = settings
         self.with_images = with_images
         self.processes = plan_processes(settings)
-        self.tables = [self._compile(process) for process in self.processes]
+        self.tables = [compile_process(process, settings) for process in self.processes]
         check_room(settings)
         self.backend = select(device, n_threads) if isinstance(device, str) else device
-        self.parts = Parts(out, settings, self.processes, resume, with_images)
-        self.pending = sorted(self.parts.missing(), key=self._cost)
-        self.flying: dict[int, Process] = {}
         self.pool = ThreadPoolExecutor(n_threads or available_cores(), thread_name_prefix="compress")
+        n_max = max(settings.plan.n_particles)
+        room = self.backend.slot_memory // slot_bytes(n_max, self.tables)
         self.simulation = Simulation(
-            n_slots=max(1, min(self.backend.n_slots, len(self.pending))),
-            n_max=max(settings.plan.n_particles),
+            n_slots=max(1, min(self.backend.n_slots, len(self.processes), room)),
+            n_max=n_max,
             timetables=self.tables,
             integrator=settings.integrator,
             backend=self.backend,
             series_interval=settings.series.interval,
         )
+        device = self.backend.name.partition(":")[0]
+        self.parts = Parts(out, settings, self.processes, device, resume, with_images)
+        self.pending = [] if self.parts.finished else sorted(self.parts.missing(), key=self._cost)
+        self.flying: dict[int, Process] = {}
         self.began = self.saved = time.monotonic()
         self.counted = {"particle_steps": 0, "executed": 0, "contacts": 0}
         self.resumed: dict[int, dict[str, int]] = {}
-
-    def _compile(self, process: Process) -> Timetable:
-        protocol = self.settings.protocol
-        return compile_protocol(
-            process.protocol, self.settings.integrator.grid_step, protocol.frames, protocol.frame_interval
-        )
 
     def _cost(self, process: Process) -> float:
         """Estimated cost of a process: contacts in a unit of time grow with the square of N."""
@@ -144,7 +143,15 @@ class Run:
             backend=self.backend,
         )
         table = self.tables[process.index]
-        self.simulation.load(slot, positions[0], velocities[0], gas.interaction_strength, process.protocol, table)
+        self.simulation.load(
+            slot,
+            positions[0],
+            velocities[0],
+            gas.interaction_strength,
+            process.protocol,
+            table,
+            name=f"process {process.index}",
+        )
         checkpoint = self.parts.load_checkpoint(process.index)
         if checkpoint is not None:
             self.simulation.restore(slot, checkpoint)
@@ -231,6 +238,7 @@ class Run:
             total_time=sum(table.n_steps * table.grid_step for table in self.tables),
             fraction=cost_done / cost,
             elapsed=time.monotonic() - self.began,
+            device=self.backend.name,
             **counted,
         )
 
@@ -245,3 +253,10 @@ def check_room(settings: Settings) -> None:
                 f"plan.n_particles = {n_particles} is not allowed: random placement reaches at most {most} in a box of "
                 f"{length:g} x {length:g}"
             )
+
+
+def slot_bytes(n_max: int, tables: list[Timetable]) -> int:
+    """About what a slot takes: its record, and half a kilobyte of state and workspace a particle."""
+    n_snapshots = max(len(table.snapshot_step) for table in tables)
+    n_clips = max(table.n_clips for table in tables)
+    return n_max * (8 * n_snapshots + 32 * n_clips + 512)

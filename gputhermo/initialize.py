@@ -93,7 +93,7 @@ def draw(
         n_waiting=xp.zeros((n_replicas, 1), dtype=np.int32),
         partial=xp.zeros((n_replicas, layout.N_LANES, 1)),
     )
-    draws_there = placement.Draw(*(backend.from_host(array) for array in draws))
+    draws_there = placement.Draw(*(backend.adopt(array) for array in draws))
     backend.run("place", np.arange(n_replicas), draws_there, positions, velocities, n_placed, scratch)
 
     for n, found in zip(draws.n_particles, backend.to_host(n_placed), strict=True):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .backend import layout
-from .process import Timetable
+from .process import Protocol, Timetable
 
+TINY = 1e-300
 WALLS = ("left", "piston", "bottom", "top", "partition_low", "partition_high")
 
 
@@ -25,7 +26,8 @@ class Series:
     kinetic_temperature_y
     potential_energy
     work                   done by the piston since t = 0
-    pressure               [n_samples, 6], mean over the interval of the force per length on each of WALLS
+    pressure               [n_samples, 6], mean over the interval of the force per length on each of WALLS; NaN for the
+                           faces of a partition that is not there
     """
 
     time: np.ndarray
@@ -38,14 +40,16 @@ class Series:
 
 
 def series_from_sums(
-    sums: np.ndarray, n_particles: int, height: float, interval_steps: int, table: Timetable
+    sums: np.ndarray, n_particles: int, protocol: Protocol, table: Timetable, interval_steps: int
 ) -> Series:
     """Time series from the sums recorded on the device, float64 [n_samples, N_SUMS], one row each `interval_steps`."""
     steps = interval_steps * np.arange(len(sums) + 1)
     piston = piston_position(steps, table)
     impulse = np.diff(sums[:, layout.FIRST_IMPULSE :], axis=0, prepend=np.zeros((1, layout.N_WALLS)))
     width = 0.5 * (piston[1:] + piston[:-1])
-    length = np.stack([np.full_like(width, height)] * 2 + [width] * 2 + [np.full_like(width, math.nan)] * 2, axis=1)
+    height, none = np.full_like(width, protocol.height), np.full_like(width, math.nan)
+    across = none if protocol.partition is None else height if protocol.partition.axis == "x" else width
+    length = np.stack([height, height, width, width, across, across], axis=1)
     return Series(
         time=steps[1:] * table.grid_step,
         piston_position=piston[1:],
@@ -64,11 +68,6 @@ def piston_position(steps: np.ndarray, table: Timetable) -> np.ndarray:
     return table.segment_piston[segment] + table.segment_speed[segment] * (steps - begin) * table.grid_step
 
 
-def packing_fraction(n_particles: int, length: float, height: float) -> float:
-    """N pi R^2 / (Lx Ly)."""
-    return n_particles * math.pi / (length * height)
-
-
 def mode_amplitudes(phase_points: Any, length: float, height: float, xp: Any) -> tuple[Any, Any]:
     """Amplitudes of the first flow and density mode along x and y, in thermal units.
 
@@ -77,11 +76,11 @@ def mode_amplitudes(phase_points: Any, length: float, height: float, xp: Any) ->
         flow = sum v_x sin(pi z) / sqrt(N T / 2),    density = sum cos(pi z) / sqrt(N / 2),
 
     and likewise along y; T is the mean kinetic energy a particle. In equilibrium both have mean square 1 (an ideal gas;
-    repulsion makes the density's a little smaller).
+    repulsion makes the density's a little smaller). A gas at rest has no flow.
     """
     n = phase_points.shape[-2]
     velocities = phase_points[..., 2:]
-    temperature = 0.5 * (velocities**2).sum(axis=(-2, -1)) / n
+    temperature = xp.maximum(0.5 * (velocities**2).sum(axis=(-2, -1)) / n, TINY)
     accessible = xp.asarray([length - 2.0, height - 2.0])
     phase = math.pi * (phase_points[..., :2] - 1.0) / accessible
     flow = (velocities * xp.sin(phase)).sum(axis=-2) / xp.sqrt(0.5 * n * temperature)[..., None]

@@ -10,15 +10,27 @@ from .errors import InputError
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` if the block succeeds and is removed if it fails.
+    """A path to write to: its content is at `path`, and on the disk, once the block has succeeded.
 
-    Raises InputError if the folder of `path` does not exist.
+    If the block fails, nothing of it is left; if the process is killed, a file that ends in ".new" may be. Raises
+    InputError if the folder of `path` does not exist.
     """
     if not path.parent.is_dir():
         raise InputError(f"out = {str(path)!r} is not allowed: there is no folder {str(path.parent)!r}")
     new = path.with_name(path.name + ".new")
     try:
         yield new
+        sync(new)
         os.replace(new, path)
+        sync(path.parent)
     finally:
         new.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

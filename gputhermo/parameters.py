@@ -42,9 +42,9 @@ class IntegratorSettings(Section):
 
     engine: Literal["contact", "verlet"] = "contact"
     """`contact` steps only particles in contact (ours, the same trajectory faster), `verlet` all of them."""
-    timestep: Positive = 0.001
+    timestep: Annotated[float, Field(ge=1e-6, le=1.0)] = 0.001
     """dt of velocity Verlet."""
-    substeps: Count = 1
+    substeps: Annotated[int, Field(ge=1, le=1000)] = 1
     """Steps that each dt is divided into while particles are in contact (ours; 1 is the paper's dt). Free flight is
     exact whatever the step, so this is a finer time grid that only contacts pay for."""
 
@@ -80,10 +80,21 @@ class ProtocolSettings(Section):
 class PlanSettings(Section):
     """Which processes a dataset consists of."""
 
-    n_particles: tuple[Count, ...] = (500, 1000, 1500, 2000)
-    push_speeds: tuple[Positive, ...] = (0.1, 0.5)
-    pull_speeds: tuple[Positive, ...] = (0.1, 0.5)
-    strokes: tuple[Positive, ...] = (150.0, 75.0, 50.0, 37.5, 30.0, 25.0, 18.75, 15.0, 10.0, 7.5)
+    n_particles: Annotated[tuple[Count, ...], Field(min_length=1)] = (500, 1000, 1500, 2000)
+    push_speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.5)
+    pull_speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.5)
+    strokes: Annotated[tuple[Positive, ...], Field(min_length=1)] = (
+        150.0,
+        75.0,
+        50.0,
+        37.5,
+        30.0,
+        25.0,
+        18.75,
+        15.0,
+        10.0,
+        7.5,
+    )
     """Distances that the piston moves between two holds; each must divide L/2."""
     max_rank_difference: Annotated[int, Field(ge=0)] = 1
     """Push and pull strokes are paired if their ranks in `strokes` differ by no more than this (ours: it gives the

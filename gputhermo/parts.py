@@ -30,11 +30,14 @@ from .dataset import (
     UNITS,
     Field,
     flatten,
+    open_dataset,
     split_processes,
 )
 from .errors import InputError, Stopped
+from .outfile import replaced, sync
 from .parameters import Settings, to_toml
 from .process import Process
+from .version import __version__
 
 COMPRESSION_LEVEL = 1
 """Of deflate. Higher levels save a few per cent and cost several times the time; reading is as fast."""
@@ -82,41 +85,57 @@ def describe(dataset: h5py.Dataset, field: Field) -> None:
 class Parts:
     """The folder of a dataset in the making: parts of finished processes and checkpoints of unfinished ones."""
 
-    def __init__(self, out: Path, settings: Settings, processes: list[Process], resume: bool, with_images: bool):
-        """Open the folder beside `out`.
+    def __init__(
+        self, out: Path, settings: Settings, processes: list[Process], device: str, resume: bool, with_images: bool
+    ):
+        """Open the folder beside `out`, and keep other processes away from it.
 
-        Raises InputError if `out` is there already, if work of an earlier run is there and `resume` is not set, if that
-        work was done with other settings, or if another process is at it.
+        `device` is the kind of device, "cpu" or "cuda". `finished` tells whether `out` is there, as this dataset.
+        Raises InputError if something else is at `out`, if work of an earlier run is there and `resume` is not set, if
+        that work was done otherwise, or if another process is at it.
         """
         self.out = out
         self.settings = settings
         self.processes = processes
-        self.with_images = with_images
+        self.device = device
         self.folder = out.with_name(out.name + ".parts")
-        if out.exists():
-            if resume:  # a run that was killed after its last rename leaves the folder
-                shutil.rmtree(self.folder, ignore_errors=True)
-            raise InputError(f"out = {str(out)!r} exists already; remove it or choose another name")
         if not out.parent.is_dir():
             raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
-        recipe = f"# images = {str(with_images).lower()}\n{to_toml(settings)}"
-        path = self.folder / "settings.toml"
-        if path.exists():
-            if not resume:
-                raise InputError(
-                    f"out = {str(out)!r} has unfinished work in {str(self.folder)!r}; "
-                    "continue it with --resume or remove it"
-                )
-            if path.read_text(encoding="utf-8") != recipe:
-                raise InputError(
-                    f"resume is not allowed: {str(path)!r} shows that the work was begun with other settings"
-                )
-        else:
-            self.folder.mkdir(exist_ok=True)
-            write_durably(path, recipe.encode())
-        self._lock = lock(path)
+        self.finished = out.exists()
+        if self.finished and not (resume and self._is_this_dataset()):
+            raise InputError(f"out = {str(out)!r} exists already; remove it or choose another name")
+        self.folder.mkdir(exist_ok=True)
+        self._lock = lock(self.folder)
+        try:
+            self._check_recipe(resume, with_images)
+        except BaseException:
+            self.close()
+            raise
         for leftover in self.folder.glob("*.new"):
             leftover.unlink()
+
+    def _is_this_dataset(self) -> bool:
+        """Whether `out` was made with these settings, by a run that was killed after its last rename, for example."""
+        with open_dataset(self.out) as file:
+            return bool(file.attrs["settings"] == to_toml(self.settings))
+
+    def _check_recipe(self, resume: bool, with_images: bool) -> None:
+        """Compare what this run is to make with what the work in the folder was begun as."""
+        recipe = f"# gputhermo {__version__}, device {self.device}, images {with_images}\n{to_toml(self.settings)}"
+        path = self.folder / "settings.toml"
+        if not path.exists():
+            with replaced(path) as new:
+                new.write_text(recipe, encoding="utf-8")
+        elif not resume:
+            raise InputError(
+                f"out = {str(self.out)!r} has unfinished work in {str(self.folder)!r}; "
+                "continue it with --resume or remove it"
+            )
+        elif path.read_text(encoding="utf-8") != recipe:
+            raise InputError(
+                f"resume is not allowed: {str(path)!r} shows that the work was begun with other settings, "
+                "another version or another kind of device"
+            )
 
     def close(self) -> None:
         """Let other processes work in the folder."""
@@ -144,13 +163,8 @@ class Parts:
 
     def save_checkpoint(self, index: int, state: dict[str, np.ndarray]) -> None:
         """Replace the checkpoint of a process, durably."""
-        path = self.flight(index)
-        new = path.with_name(path.name + ".new")
-        with open(new, "wb") as file:
+        with replaced(self.flight(index)) as new, open(new, "wb") as file:
             np.savez(file, allow_pickle=False, **state)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
 
     def write(self, data: ProcessData, pool: Executor) -> None:
         """Write a finished process's part, durably, and drop its checkpoint. Chunks are compressed by `pool`."""
@@ -175,35 +189,42 @@ class Parts:
         Asks `stop` between processes; a true answer raises Stopped, with nothing lost.
         """
         whole = self.folder / "dataset.h5"
+        if not self.finished:
+            with new_file(whole) as file:
+                self._fill(file, stop)
+            os.replace(whole, self.out)
+            sync(self.out.parent)
+        shutil.rmtree(self.folder)
+
+    def _fill(self, file: h5py.File, stop: Callable[[], bool]) -> None:
+        """Write the dataset into an empty file."""
+        write_attributes(file, self.settings, self.device)
         rows = [self._part_summary(process.index) for process in self.processes]
         n_states = np.array([row["n_states"] for row in rows], dtype=np.int64)
-        first_state = np.concatenate([[0], np.cumsum(n_states)[:-1]])
-        with new_file(whole) as file:
-            write_attributes(file, self.settings)
-            states = file.create_group("states")
-            self._assemble_chunked(states, int(n_states.sum()), stop)
-            self._assemble_tables(states, STATES, "states")
-            if self.settings.series.interval > 0:
-                self._assemble_tables(file.create_group("series"), SERIES, "series")
-            columns = {name: [getattr(p, name, None) for p in self.processes] for name in PROCESSES}
-            columns |= {name: [row[name] for row in rows] for name in ("steps", "contacts", "executed")}
-            columns["seed"] = [self.settings.seed] * len(rows)
-            columns["split"] = split_processes(self.settings, len(rows)).tolist()
-            columns["first_state"], columns["n_states"] = first_state.tolist(), n_states.tolist()
-            for name, field in PROCESSES.items():
-                dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
-                describe(dataset, field)
-        os.replace(whole, self.out)
-        sync(self.out.parent)
-        shutil.rmtree(self.folder)
+        states = file.create_group("states")
+        self._fill_chunked(states, int(n_states.sum()), stop)
+        self._fill_tables(states, STATES, "states", int(n_states.sum()))
+        if self.settings.series.interval > 0:
+            n_samples = sum(row["n_samples"] for row in rows)
+            self._fill_tables(file.create_group("series"), SERIES, "series", n_samples)
+        columns = {name: [getattr(process, name, None) for process in self.processes] for name in PROCESSES}
+        columns |= {name: [row[name] for row in rows] for name in ("steps", "contacts", "executed")}
+        columns["seed"] = [self.settings.seed] * len(rows)
+        columns["split"] = split_processes(self.settings, len(rows)).tolist()
+        columns["first_state"] = np.concatenate([[0], np.cumsum(n_states)[:-1]]).tolist()
+        columns["n_states"] = n_states.tolist()
+        for name, field in PROCESSES.items():
+            dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
+            describe(dataset, field)
 
     def _part_summary(self, index: int) -> dict[str, int]:
         with h5py.File(self.part(index), "r") as part:
             summary = {name: int(part.attrs[name]) for name in ("steps", "contacts", "executed")}
             summary["n_states"] = len(part["states/time"])
+            summary["n_samples"] = len(part["series/time"]) if "series" in part else 0
             return summary
 
-    def _assemble_chunked(self, group: h5py.Group, n_states: int, stop: Callable[[], bool]) -> None:
+    def _fill_chunked(self, group: h5py.Group, n_states: int, stop: Callable[[], bool]) -> None:
         """Copy the compressed chunks of the parts, without decoding them."""
         row = 0
         datasets: dict[str, h5py.Dataset] = {}
@@ -223,25 +244,26 @@ class Parts:
                         datasets[name].id.write_direct_chunk((row + k, *rest), chunk, filter_mask=mask)
                 row += len(part["states/time"])
 
-    def _assemble_tables(self, group: h5py.Group, fields: dict[str, Field], kind: str) -> None:
-        """Concatenate the small arrays of the parts."""
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in fields}
+    def _fill_tables(self, group: h5py.Group, fields: dict[str, Field], kind: str, n_rows: int) -> None:
+        """Put the small arrays of the parts one behind the other."""
+        for name, field in fields.items():
+            width = tuple(int(size) for size in field.shape)
+            describe(group.create_dataset(name, shape=(n_rows, *width), dtype=field.dtype), field)
+        row = 0
         for process in self.processes:
             with h5py.File(self.part(process.index), "r") as part:
+                n = len(part[f"{kind}/{next(iter(fields))}"])
                 for name in fields:
-                    columns[name].append(part[f"{kind}/{name}"][()])
-        for name, field in fields.items():
-            dataset = group.create_dataset(name, data=np.concatenate(columns[name]).astype(field.dtype))
-            describe(dataset, field)
+                    group[name][row : row + n] = part[f"{kind}/{name}"][()]
+                row += n
 
 
-def write_attributes(file: h5py.File, settings: Settings) -> None:
+def write_attributes(file: h5py.File, settings: Settings, device: str) -> None:
     """Format, versions, units, choices and every parameter, as attributes of the file and of /parameters."""
-    from . import __version__  # the package's own module, which imports this one
-
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["package_version"] = __version__
+    file.attrs["device"] = device
     file.attrs["units"] = UNITS
     file.attrs["choices"] = CHOICES
     file.attrs["settings"] = to_toml(settings)
@@ -256,45 +278,22 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 
     Raises OSError if it cannot be written; h5py gives what the operating system said as text only.
     """
-    new = path.with_name(path.name + ".new")
     try:
-        with h5py.File(new, "w", libver="latest") as file:
+        with replaced(path) as new, h5py.File(new, "w") as file:
             yield file
     except (OSError, RuntimeError) as error:
         number = re.search(r"errno = (\d+)", str(error))
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
-    sync(new)
-    os.replace(new, path)
-    sync(path.parent)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a small file so that it is there whole, or not at all, whatever happens."""
-    new = path.with_name(path.name + ".new")
-    with open(new, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def lock(path: Path) -> int:
-    """Hold a file until this process ends; InputError if another one holds it."""
-    descriptor = os.open(path, os.O_RDONLY)
+def lock(folder: Path) -> int:
+    """Hold a folder until the descriptor is closed or this process ends; InputError if another one holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise InputError(f"out is in use: another process works in {str(path.parent)!r}") from None
+        raise InputError(f"out is in use: another process works in {str(folder)!r}") from None
     return descriptor

@@ -9,6 +9,9 @@ import numpy as np
 from .errors import InputError
 from .parameters import Settings
 
+MOST_STEPS = 2**53
+"""Of a process; up to here every step has a number of its own in float64."""
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -87,8 +90,9 @@ class Timetable:
 
 def whole_steps(name: str, time: float, grid_step: float) -> int:
     """`time` as a number of steps; InputError if it is not a positive whole number of them."""
-    steps = round(time / grid_step)
-    if not (np.isfinite(time) and steps >= 1 and abs(time / grid_step - steps) < 1e-6 * max(1, steps)):
+    ratio = time / grid_step
+    steps = round(ratio) if 0.5 < ratio < MOST_STEPS else 0
+    if steps < 1 or abs(ratio - steps) > 1e-6 + 1e-12 * steps:
         raise InputError(
             f"{name} = {time:.6g} is not allowed: a positive multiple of the time step {grid_step:g} is needed"
         )
@@ -98,12 +102,20 @@ def whole_steps(name: str, time: float, grid_step: float) -> int:
 def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_interval: float) -> Timetable:
     """Lay a protocol on the time grid.
 
-    Raises InputError if a time is not a multiple of the step, a stroke leaves no room, or a clip does not
-    fit between the previous one and the end of its action.
+    Raises InputError if a time is not a multiple of the step, a stroke leaves no room, a clip does not fit between the
+    previous one and the end of its action, or the partition is not in the container.
     """
+    if frames < 1:
+        raise InputError(f"frames = {frames} is not allowed: at least 1 is needed")
+    check_container(protocol)
     between = whole_steps("frame_interval", frame_interval, grid_step)
     end, piston = 0, protocol.length
-    ends, pistons, speeds, snapshots, clip_action, clip_piston = [], [], [], [], [], []
+    ends: list[int] = []
+    pistons: list[float] = []
+    speeds: list[float] = []
+    snapshots: list[int] = []
+    clip_action: list[int] = []
+    clip_piston: list[float] = []
     for number, action in enumerate(protocol.actions):
         start = piston
         if isinstance(action, Hold):
@@ -148,6 +160,26 @@ def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_in
     )
 
 
+def check_container(protocol: Protocol) -> None:
+    """Raise InputError for a container that has no room, or a partition that is not in it, wherever the piston goes."""
+    for name, side in (("length", protocol.length), ("height", protocol.height)):
+        if not 2.0 < side < np.inf:
+            raise InputError(
+                f"Protocol.{name} = {side:g} is not allowed: more than 2 R, room for a particle, is needed"
+            )
+    if protocol.partition is None:
+        return
+    axis, position = protocol.partition.axis, protocol.partition.position
+    if axis not in ("x", "y"):
+        raise InputError(f"Partition.axis = {axis!r} is not allowed: x or y is needed")
+    nearest = min([protocol.length, *(action.to for action in protocol.actions if isinstance(action, Stroke))])
+    end = nearest if axis == "x" else protocol.height
+    if not 0.0 < position < end:
+        raise InputError(
+            f"Partition.position = {position:g} is not allowed: a place between {axis} = 0 and {end:g} is needed"
+        )
+
+
 @dataclass(frozen=True)
 class Process:
     """One adiabatic process of a dataset: cycles of pushes from L to L/2 and pulls back to L, with holds between.
@@ -190,7 +222,7 @@ def plan_processes(settings: Settings) -> list[Process]:
         n = 0.5 * box_length / stroke
         if n < 1.0 - 1e-9 or abs(n - round(n)) > 1e-9 * n:
             raise InputError(f"plan.strokes = {stroke:g} is not allowed: each must divide L/2 = {0.5 * box_length:g}")
-    processes = []
+    processes: list[Process] = []
     for n_particles in plan.n_particles:
         for push_speed in plan.push_speeds:
             for pull_speed in plan.pull_speeds:
@@ -211,3 +243,9 @@ def plan_processes(settings: Settings) -> list[Process]:
                                 )
                             )
     return processes
+
+
+def compile_process(process: Process, settings: Settings) -> Timetable:
+    """A process of a dataset on the dataset's time grid."""
+    protocol = settings.protocol
+    return compile_protocol(process.protocol, settings.integrator.grid_step, protocol.frames, protocol.frame_interval)

@@ -75,7 +75,7 @@ def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:
 
 def lanczos_on(backend: Backend, image: ImageSettings) -> Any:
     """Copy the weights of one axis to the backend's device."""
-    return raster_layout.Lanczos(*(backend.from_host(table) for table in lanczos_tables(image)))
+    return raster_layout.Lanczos(*(backend.adopt(table) for table in lanczos_tables(image)))
 
 
 @cache

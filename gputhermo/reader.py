@@ -9,7 +9,7 @@ import numpy as np
 from .backend import Backend, select
 from .dataset import SERIES, STATES, open_dataset, settings_of
 from .errors import InputError
-from .process import Process, Timetable, compile_protocol, plan_processes
+from .process import Process, Timetable, compile_process
 from .rasterize import render
 
 
@@ -32,17 +32,25 @@ class ProcessReader:
                 raise InputError(
                     f"process = {index} is not allowed: {str(path)!r} has processes 0 to {n_processes - 1}"
                 )
-            self.process: Process = plan_processes(self.settings)[index]
+            columns = self._file["processes"]
+            self.process = Process(
+                index=index,
+                n_particles=int(columns["n_particles"][index]),
+                push_speed=float(columns["push_speed"][index]),
+                pull_speed=float(columns["pull_speed"][index]),
+                push_stroke=float(columns["push_stroke"][index]),
+                pull_stroke=float(columns["pull_stroke"][index]),
+                box_length=self.settings.gas.box_length,
+                hold_time=self.settings.protocol.hold_time,
+                n_cycles=self.settings.protocol.n_cycles,
+            )
             first = int(self._file["processes/first_state"][index])
             self._rows = slice(first, first + int(self._file["processes/n_states"][index]))
             self.table: dict[str, np.ndarray] = {name: self._file[f"states/{name}"][self._rows] for name in STATES}
         except BaseException:
             self._file.close()
             raise
-        protocol = self.settings.protocol
-        self.timetable: Timetable = compile_protocol(
-            self.process.protocol, self.settings.integrator.grid_step, protocol.frames, protocol.frame_interval
-        )
+        self.timetable: Timetable = compile_process(self.process, self.settings)
         self._backend: Backend | None = None
 
     def __enter__(self) -> "ProcessReader":
@@ -98,4 +106,6 @@ class ProcessReader:
         if "series" not in self._file:
             return None
         rows = np.flatnonzero(self._file["series/process"][()] == self.process.index)
+        if not len(rows):
+            return None
         return {name: self._file[f"series/{name}"][rows[0] : rows[-1] + 1] for name in SERIES}

@@ -45,6 +45,7 @@ class Recording:
     work              float64 [n_clips]  done by the piston since t = 0
     series            time series, if they were asked for
     counters          int per name: steps, windows, predictions, contacts, executed (particle-steps)
+    backend           the device that it ran on
     """
 
     positions: Any
@@ -57,6 +58,7 @@ class Recording:
     work: np.ndarray
     series: Series | None
     counters: dict[str, int]
+    backend: Backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class Simulation:
         """Allocate `n_slots` slots for up to `n_max` particles and the longest of the `timetables` to come."""
         self.backend = backend
         self.integrator = integrator
-        self.buffers = buffers or Buffers()
+        self.buffers = buffers or Buffers(n_window_steps=Buffers.n_window_steps * integrator.substeps)
         self.n_slots = n_slots
         self.n_max = n_max
         self.sample_steps = (
@@ -139,6 +141,7 @@ class Simulation:
         self._before = layout.Particles(*(array.copy() for array in self.particles))
         self._tables: list[Timetable | None] = [None] * n_slots
         self._protocols: list[Protocol | None] = [None] * n_slots
+        self._names = [""] * n_slots
         self._host_progress = self.backend.to_host(self.progress).copy()
 
     def _new_workspace(self) -> Any:
@@ -171,8 +174,13 @@ class Simulation:
         interaction_strength: float,
         protocol: Protocol,
         table: Timetable,
+        name: str | None = None,
     ) -> None:
-        """Put a replica at the start of `protocol`; positions and velocities are float64 [n_particles, 2]."""
+        """Put a replica at the start of `protocol`; positions and velocities are float64 [n_particles, 2].
+
+        `name` is what errors call it, "replica" and the slot's number by default.
+        """
+        positions, velocities = self.backend.adopt(positions), self.backend.adopt(velocities)
         n = len(positions)
         inside = (positions > 0.0) & (positions < self.backend.xp.asarray([protocol.length, protocol.height]))
         if not bool(inside.all()):
@@ -193,9 +201,9 @@ class Simulation:
             (self.schedules.n_snapshots, len(table.snapshot_step)),
         ):
             array[slot] = value
-        for name in ("segment_end", "segment_piston", "segment_speed", "snapshot_step"):
-            values = getattr(table, name)
-            getattr(self.schedules, name)[slot, : len(values)] = self.backend.from_host(values)
+        for field in ("segment_end", "segment_piston", "segment_speed", "snapshot_step"):
+            values = getattr(table, field)
+            getattr(self.schedules, field)[slot, : len(values)] = self.backend.adopt(values)
         for array in (*self.particles, *self.records):
             array[slot] = 0
         self.particles.positions[slot, :n] = positions
@@ -205,12 +213,13 @@ class Simulation:
         self._host_progress[slot] = 0
         self._tables[slot] = table
         self._protocols[slot] = protocol
+        self._names[slot] = name or f"replica {slot}"
 
     @property
     def running(self) -> np.ndarray:
         """The slots whose replica has not finished, those with the most steps to go first."""
         slots = np.flatnonzero(self._host_progress[:, layout.STATUS] <= layout.RUNNING)
-        to_go = [self.table(slot).n_steps - self._host_progress[slot, layout.STEP] for slot in slots]
+        to_go = [self.table(int(slot)).n_steps - self._host_progress[slot, layout.STEP] for slot in slots]
         return slots[np.argsort(to_go, kind="stable")[::-1]]
 
     def table(self, slot: int) -> Timetable:
@@ -261,11 +270,11 @@ class Simulation:
                 for before, now in zip(self._before, self.particles, strict=True):
                     now[slot] = before[slot]
                 self._host_progress[slot] = before_progress[slot]
-                self.progress[slot] = self.backend.from_host(before_progress[slot])
+                self.progress[slot] = self.backend.adopt(before_progress[slot])
             elif status in IMPOSSIBLE:
                 particle, step = self._host_progress[slot, [layout.CULPRIT, layout.STEP]]
                 raise SimulationError(
-                    f"replica {slot}: {IMPOSSIBLE[status].format(particle=particle)} after step {step}"
+                    f"{self._names[slot]}: {IMPOSSIBLE[status].format(particle=particle)} after step {step}"
                 )
         if grow:
             sizes = {name: 2 * getattr(self.buffers, name) for name in grow}
@@ -285,7 +294,7 @@ class Simulation:
         series = None
         if self.sample_steps:
             samples = self.backend.to_host(self.records.samples[slot, :n_samples])
-            series = series_from_sums(samples, n, protocol.height, self.sample_steps, table)
+            series = series_from_sums(samples, n, protocol, table, self.sample_steps)
         return Recording(
             positions=snapshots.reshape(n_clips, table.frames, n, 2),
             phase_points=self.records.phase_points[slot, :n_clips, :n],
@@ -297,10 +306,11 @@ class Simulation:
             work=sums[:, layout.WORK].copy(),
             series=series,
             counters=self.counters(slot),
+            backend=self.backend,
         )
 
     def checkpoint(self, slot: int) -> dict[str, np.ndarray]:
-        """All that the replica in `slot` needs to go on from here, bitwise as if it had not stopped."""
+        """All that the replica in `slot` needs to go on from here, bitwise as if it had not stopped; some are views."""
         state = {name: self.backend.to_host(array[slot]) for name, array in self.particles._asdict().items()}
         progress = self._host_progress[slot]
         n_snapshots, n_samples = int(progress[layout.SNAPSHOT]), int(progress[layout.SAMPLE])
@@ -315,10 +325,10 @@ class Simulation:
     def restore(self, slot: int, state: dict[str, np.ndarray]) -> None:
         """Continue in `slot`, into which the replica was loaded before, from a checkpoint."""
         for name, array in self.particles._asdict().items():
-            array[slot] = self.backend.from_host(state[name])
+            array[slot] = self.backend.adopt(state[name])
         for name, array in self.records._asdict().items():
-            array[slot, : len(state[name])] = self.backend.from_host(state[name])
-        self.progress[slot] = self.backend.from_host(state["progress"])
+            array[slot, : len(state[name])] = self.backend.adopt(state[name])
+        self.progress[slot] = self.backend.adopt(state["progress"])
         self._host_progress[slot] = state["progress"]
 
 
@@ -354,10 +364,7 @@ def simulate(
         series_interval=series_interval,
         buffers=buffers,
     )
-    positions, velocities = (
-        backend.from_host(array) if isinstance(array, np.ndarray) else array
-        for array in (batch.positions, batch.velocities)
-    )
+    positions, velocities = backend.adopt(batch.positions), backend.adopt(batch.velocities)
     for r in range(batch.n_replicas):
         n = int(batch.n_particles[r])
         strength = float(batch.interaction_strength[r])

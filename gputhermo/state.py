@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Backend, select
+from .backend import Backend, as_numpy, select
 from .errors import InputError
 from .initialize import draw
 from .process import Protocol
@@ -67,7 +67,7 @@ class ReplicaBatch:
         except ValueError:
             raise InputError("n_particles and interaction_strength must be one value, or one each a replica") from None
         positions, velocities = draw(
-            counts,
+            counts.tolist(),
             protocol.length,
             protocol.height,
             seed=seed,
@@ -92,14 +92,19 @@ class ReplicaBatch:
         velocities: Sequence[np.ndarray],
         interaction_strength: float | Sequence[float] = 10_000.0,
     ) -> "ReplicaBatch":
-        """A batch of the user's own states: one array [n_particles, 2] of each kind a replica."""
+        """A batch of the user's own states: one array [n_particles, 2] of each kind a replica, on any device."""
         if len(positions) != len(velocities) or not len(positions):
             raise InputError(f"{len(positions)} positions and {len(velocities)} velocities; as many of each are needed")
         sizes = [len(array) for array in positions]
+        strengths = np.atleast_1d(np.asarray(interaction_strength, dtype=np.float64))
+        if strengths.shape not in ((1,), (len(sizes),)):
+            raise InputError(
+                f"interaction_strength of shape {strengths.shape} for {len(sizes)} replicas; one or one each"
+            )
         padded = np.zeros((2, len(sizes), max(sizes), 2))
         for kind, arrays in enumerate((positions, velocities)):
             for r, array in enumerate(arrays):
-                array = np.asarray(array, dtype=np.float64)
+                array = as_numpy(array).astype(np.float64)
                 if array.shape != (sizes[r], 2) or not np.isfinite(array).all():
                     raise InputError(
                         f"{('positions', 'velocities')[kind]}[{r}] of shape {array.shape} is not allowed: "
@@ -110,5 +115,5 @@ class ReplicaBatch:
             positions=padded[0],
             velocities=padded[1],
             n_particles=np.array(sizes, dtype=np.int64),
-            interaction_strength=np.broadcast_to(np.asarray(interaction_strength, dtype=np.float64), len(sizes)).copy(),
+            interaction_strength=np.broadcast_to(strengths, len(sizes)),
         )

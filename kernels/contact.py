@@ -78,9 +78,11 @@ def advance(thread, n_threads, gas, particles, workspace, schedules, records, r,
     while shared[STATUS] <= RUNNING and effort(gas, shared) < last_effort:
         open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedules, r, shared, shared_floats)
         list_touching(thread, n_threads, gas, particles, workspace, shared)
-        if shared[STATUS] == NEW:
+        status = shared[STATUS]
+        barrier()  # the status may change from here on; all threads take the same branch
+        if status == NEW:
             classify(thread, n_threads, gas, particles, workspace, shared, shared_floats)
-        elif shared[STATUS] == RUNNING:
+        elif status == RUNNING:
             predict_window(thread, n_threads, particles, workspace, shared, shared_floats, gas)
             barrier()
             if thread < WARP:

@@ -82,13 +82,25 @@ Schedule = namedtuple(
 )
 
 # Schedules: those of a batch, padded to the longest, with the number of rows that count.
-Schedules = namedtuple("Schedules", [*Schedule._fields, "n_segments", "n_snapshots"])
+Schedules = namedtuple(
+    "Schedules",
+    [
+        "segment_end",
+        "segment_piston",
+        "segment_speed",
+        "snapshot_step",
+        "frames",
+        "sample_interval",
+        "n_segments",
+        "n_snapshots",
+    ],
+)
 
 # Record: what a run leaves behind.
 #   snapshots     float32 [n_snapshots, n, 2]
 #   phase_points  float64 [n_clips, n, 4]         x, y, vx, vy at each clip's last snapshot
 #   clips         float64 [n_clips, N_CLIP_SUMS]  see the column names below
-#   samples       float64 [n_samples, N_SUMS]     the same sums at each sample, potential energy excepted
+#   samples       float64 [n_samples, N_SUMS]     the same sums at each sample
 Record = namedtuple("Record", ["snapshots", "phase_points", "clips", "samples"])
 # Columns of `partial`, `clips` and `samples`.
 KINETIC_X, KINETIC_Y, WORK, POTENTIAL, FIRST_IMPULSE = range(5)

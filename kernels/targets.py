@@ -16,6 +16,8 @@ dispatchers a ``cuda.jit`` kernel calls as they are. In the simulator it leaves 
 """
 
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 
 from numba import config, cuda, njit
 from numba.extending import overload
@@ -79,7 +81,15 @@ else:
     else:  # the target that numba itself brings
         cuda_overload = partial(overload, target="cuda")
 
-    block_program = njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+    # numba keeps what it compiled beside the source and looks at the program's own file only to see whether that still
+    # holds; a program is also made of those that it calls. So every file of the kernels counts.
+    SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).digest()
+
+    def block_program(function):
+        """Compile for the CPU when called there, and for CUDA when a kernel calls it; without reference counts."""
+        program = njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+        program._cache._cache_file._source_stamp = SOURCES
+        return program
 
     @overload(barrier, target="cpu")
     def _cpu_barrier():

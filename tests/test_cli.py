@@ -366,6 +366,7 @@ def status(fraction: float, elapsed: float) -> Status:
         executed=1000,
         contacts=10,
         elapsed=elapsed,
+        device="cpu",
     )
 
 

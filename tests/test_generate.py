@@ -34,10 +34,10 @@ TINY = validate(
 # The simulator runs Python threads for the threads of a block: as few particles and steps as show everything.
 MINUTE = validate(
     {
-        "gas": {"box_length": 14.0, "interaction_strength": 500.0},
+        "gas": {"box_length": 12.0, "interaction_strength": 500.0},
         "integrator": {"timestep": 0.005},
         "protocol": {"hold_time": 0.6, "n_cycles": 1, "frames": 2, "frame_interval": 0.2},
-        "plan": {"n_particles": [5, 8], "push_speeds": [2.0], "pull_speeds": [2.0], "strokes": [7.0]},
+        "plan": {"n_particles": [4, 6], "push_speeds": [3.0], "pull_speeds": [3.0], "strokes": [6.0]},
         "image": {"pixels": 8, "raster_pixels": 49},
         "series": {"interval": 0.5},
     }
@@ -62,15 +62,16 @@ def test_stopped_after_every_launch(reference: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(Simulation.advance, "__defaults__", (2_000,))
     out = tmp_path / "tiny.h5"
     stops = 0
+    parts = out.with_name("tiny.h5.parts")
     while not out.exists():
         try:
-            generate(TINY, out, device="cpu", resume=True, stop=lambda: True)
+            generate(TINY, out, device="cpu", resume=True, stop=lambda: len(list(parts.glob("process-*.h5"))) < 16)
         except Stopped:
             stops += 1
             assert stops < 1000
     assert stops > 10
     assert out.read_bytes() == reference.read_bytes()
-    assert not out.with_name("tiny.h5.parts").exists()
+    assert not parts.exists()
 
 
 KILLED = """
@@ -127,7 +128,13 @@ print(stops)
 """
     generate(MINUTE, tmp_path / "cpu.h5", device=CpuBackend(1))
     assert simulator(script, MINUTE.model_dump_json(), tmp_path / "cuda.h5").strip() == "2"
-    assert (tmp_path / "cuda.h5").read_bytes() == (tmp_path / "cpu.h5").read_bytes()
+    with h5py.File(tmp_path / "cpu.h5") as ours, h5py.File(tmp_path / "cuda.h5") as theirs:
+        assert theirs.attrs["device"] == "cuda"
+        assert ours["processes/contacts"][()].min() > 0
+        for group in ("states", "processes", "series"):
+            assert set(ours[group]) == set(theirs[group])
+            for name in ours[group]:
+                assert np.array_equal(ours[group][name][()], theirs[group][name][()], equal_nan=True), name
 
 
 def test_unfinished_work_is_not_overwritten(tmp_path: Path):
@@ -142,11 +149,34 @@ def test_unfinished_work_is_not_overwritten(tmp_path: Path):
         generate(TINY, out, device="cpu", resume=True, with_images=False)
 
 
-def test_finished_file_is_not_overwritten(reference: Path):
+def test_finished_file_is_not_overwritten(reference: Path, tmp_path: Path):
     before = reference.read_bytes()
     with pytest.raises(InputError, match="exists already"):
-        generate(TINY, reference, device="cpu", resume=True)
+        generate(TINY, reference, device="cpu")
+    with pytest.raises(InputError, match="exists already"):
+        generate(TINY.model_copy(update={"seed": 8}), reference, device="cpu", resume=True)
+    status = generate(TINY, reference, device="cpu", resume=True)
+    assert status.fraction == 1.0
+    assert status.particle_steps == 0
     assert reference.read_bytes() == before
+    foreign = tmp_path / "foreign.h5"
+    foreign.write_text("a file of another kind")
+    with pytest.raises(InputError, match="is not an HDF5 file"):
+        generate(TINY, foreign, device="cpu", resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.h5"]
+
+
+def test_folder_belongs_to_one_run_at_a_time(tmp_path: Path):
+    """The second run begins while the first is at work."""
+    out = tmp_path / "tiny.h5"
+
+    def stop() -> bool:
+        with pytest.raises(InputError, match="out is in use: another process works in"):
+            generate(TINY, out, device="cpu", resume=True)
+        return True
+
+    with pytest.raises(Stopped):
+        generate(TINY, out, device="cpu", stop=stop)
 
 
 def test_contents(reference: Path):
@@ -238,7 +268,12 @@ def test_papers_plan():
             "plan.n_particles = 20000 is not allowed: random placement reaches at most",
         ),
         ({"protocol": {"hold_time": 3.0}}, "hold_time = 3 is shorter than a clip"),
-        ({"protocol": {"hold_time": 200.0005}}, "Hold time = 200"),
+        ({"protocol": {"hold_time": 1000.0004}}, "Hold time = 1000 is not allowed: a positive multiple"),
+        ({"series": {"interval": 0.0015}}, "series.interval = 0.0015 is not allowed: a positive multiple"),
+        ({"plan": {"n_particles": []}}, "plan.n_particles = \\[\\] is not allowed"),
+        ({"plan": {"strokes": []}}, "plan.strokes = \\[\\] is not allowed"),
+        ({"integrator": {"timestep": 1e-20}}, "integrator.timestep = 1e-20 is not allowed"),
+        ({"protocol": {"hold_time": 1e300}}, "Hold time = 1e\\+300 is not allowed"),
         ({"gas": {"temperature": -1.0}}, "gas.temperature = -1.0 is not allowed"),
         ({"gas": {"pressure": 1.0}}, "gas.pressure is not a setting; allowed there: box_length"),
         ({"split": {"train": 0.9, "validation": 0.2}}, "train \\+ validation = 1.1; at most 1 is allowed"),

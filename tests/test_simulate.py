@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gases import random_gas
 
-from gputhermo import Hold, InputError, Protocol, ReplicaBatch, SimulationError, Stroke, simulate
+from gputhermo import Hold, InputError, Partition, Protocol, ReplicaBatch, SimulationError, Stroke, simulate
 from gputhermo.backend import CpuBackend
 from gputhermo.parameters import IntegratorSettings
 from gputhermo.process import compile_protocol
@@ -161,6 +161,17 @@ def test_pressure_is_the_momentum_that_a_wall_gives():
     np.testing.assert_allclose(recording.series.pressure[0, :4], [0.0, momentum / (10.0 * 5.0), 0.0, 0.0], rtol=1e-9)
 
 
+def test_pressure_on_a_partition():
+    """One particle on either side; the faces take the momentum that the side walls do not."""
+    state = ReplicaBatch.from_arrays(
+        [np.array([[5.0, 6.0], [12.0, 3.0]])], [np.array([[-2.0, 0.0], [4.0, 0.0]])], interaction_strength=1e5
+    )
+    (recording,) = run(state, [Protocol(20.0, 10.0, [Hold(6.0)], Partition("x", 9.0))], series_interval=6.0)
+    left, piston, _, _, low, high = recording.series.pressure[0] * (10.0 * 6.0)
+    np.testing.assert_allclose([left, low], [4.0, 4.0], rtol=0.01)  # at x = 1 after 2, at x = 8 after 5.5
+    np.testing.assert_allclose([piston, high], [8.0, 8.0], rtol=0.01)  # at x = 19 after 1.75, at x = 10 after 4
+
+
 def test_overlapping_start_is_an_error():
     squeezed = ReplicaBatch.from_arrays([np.full((2, 2), 5.0)], [np.zeros((2, 2))])
     with pytest.raises(SimulationError, match=r"replica 0: particle [01] left the box .* after step 1"):
@@ -176,6 +187,16 @@ def test_overlapping_start_is_an_error():
         (Protocol(10.0, 10.0, [Stroke(to=1.5, speed=1.0)]), "Stroke.to = 1.5 is not allowed: more than 2 R"),
         (Protocol(10.0, 10.0, [Stroke(to=9.0, speed=0.0)]), "Stroke.speed = 0 is not allowed: a positive speed"),
         (Protocol(10.0, 10.0, []), "Protocol.actions is empty"),
+        (Protocol(1.0, 10.0, [Hold(2.0)]), "Protocol.length = 1 is not allowed: more than 2 R"),
+        (Protocol(10.0, 10.0, [Hold(2.0)], Partition("z", 3.0)), "Partition.axis = 'z' is not allowed: x or y"),
+        (
+            Protocol(10.0, 9.0, [Hold(2.0)], Partition("y", 9.5)),
+            "Partition.position = 9.5 is not allowed: .* 0 and 9 is",
+        ),
+        (
+            Protocol(10.0, 9.0, [Hold(2.0), Stroke(to=5.0, speed=1.0)], Partition("x", 6.0)),
+            "Partition.position = 6 is not allowed: a place between x = 0 and 5 is needed",
+        ),
         (Protocol(4.0, 10.0, [Hold(2.0)]), "positions are not allowed outside the container of 4 x 10"),
     ],
 )
@@ -211,3 +232,47 @@ def test_counters_do_not_depend_on_windows(batch: ReplicaBatch, reference: list[
     coarse = run(batch, series_interval=0.0)
     for name in ("steps", "contacts", "executed"):
         assert [r.counters[name] for r in coarse] == [r.counters[name] for r in reference], name
+
+
+SIMULATED = """
+import sys
+import numpy as np
+from gputhermo import Hold, Protocol, ReplicaBatch, Stroke, simulate
+from gputhermo.backend import CudaBackend
+from gputhermo.parameters import IntegratorSettings
+from gputhermo.simulate import Buffers
+given = np.load(sys.argv[1])
+batch = ReplicaBatch.from_arrays([given["positions"]], [given["velocities"]], interaction_strength=1e3)
+protocol = Protocol(9.0, 9.0, [Hold(0.1), Stroke(to=8.8, speed=2.0, record=True)])
+(recording,) = simulate(
+    batch,
+    protocol,
+    device=CudaBackend(threads_per_block=int(sys.argv[3])),
+    integrator=IntegratorSettings(engine=sys.argv[4], timestep=0.002),
+    frames=1,
+    series_interval=0.05,
+    buffers=Buffers(n_cells=2, n_neighbours=1, n_events=1, n_window_steps=16),
+)
+np.savez(sys.argv[2], phase_points=recording.phase_points, work=recording.work, pressure=recording.series.pressure)
+"""
+
+
+@pytest.mark.parametrize(("engine", "n_threads"), [("contact", 1), ("contact", 4), ("verlet", 3)])
+def test_simulated_cuda_runs_both_engines(simulator, tmp_path, engine: str, n_threads: int):
+    """Barriers and full buffers included: every buffer is too small at first. Bitwise the CPU's result."""
+    positions, velocities = random_gas(6, 9.0, 9.0, seed=13, temperature=4.0)
+    np.savez(tmp_path / "start.npz", positions=positions, velocities=velocities)
+    simulator(SIMULATED, tmp_path / "start.npz", tmp_path / "end.npz", n_threads, engine)
+    (ours,) = simulate(
+        ReplicaBatch.from_arrays([positions], [velocities], interaction_strength=1e3),
+        Protocol(9.0, 9.0, [Hold(0.1), Stroke(to=8.8, speed=2.0, record=True)]),
+        device=CpuBackend(1),
+        integrator=IntegratorSettings(engine=engine, timestep=0.002),
+        frames=1,
+        series_interval=0.05,
+    )
+    theirs = np.load(tmp_path / "end.npz")
+    assert ours.work[-1] > 0.0
+    assert np.array_equal(theirs["phase_points"], ours.phase_points)
+    assert np.array_equal(theirs["work"], ours.work)
+    assert np.array_equal(theirs["pressure"], ours.series.pressure, equal_nan=True)
