@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .generate import Status
     from .summary import Summary
+    from .train import TrainStatus
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,6 +88,17 @@ def build_parser() -> Parser:
     command.set_defaults(run=run_export)
     add_selection(command)
     command.add_argument("--out", required=True, type=Path, metavar="FILE", help=".xyz (extended XYZ) or .gsd")
+
+    command = commands.add_parser("train", help="train the network on the order of states in time")
+    command.set_defaults(run=run_train)
+    command.add_argument("file", type=Path, metavar="FILE", help="a dataset file")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for weights and history")
+    command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings that replace the defaults")
+    command.add_argument("--epochs", type=int, metavar="N", help="times that every training process is seen")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: those that torch takes)")
+    command.add_argument("--seed", type=int, metavar="N", help="of initial weights, order, augmentation and dropout")
+    command.add_argument("--resume", action="store_true", help="continue unfinished work of an earlier run")
 
     command = commands.add_parser("doctor", help="say what this machine offers and what is missing")
     command.set_defaults(run=run_doctor)
@@ -295,6 +307,53 @@ def run_export(arguments: argparse.Namespace) -> int:
     with ProcessReader(arguments.file, arguments.process) as reader:
         export(reader, reader.select_holds(arguments.hold), arguments.out)
     return 0
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """`gputhermo train`: weights, from the start or from where an earlier run stopped."""
+    from rich.console import Console
+
+    from .parameters import load_train_settings
+    from .progress import show_progress, stop_on_signals
+    from .train import train
+
+    settings = load_train_settings(arguments.config, epochs=arguments.epochs, seed=arguments.seed)
+    out: Path = arguments.out
+    try:
+        with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
+            status = train(
+                arguments.file,
+                out,
+                settings,
+                device=arguments.device,
+                n_threads=arguments.threads,
+                resume=arguments.resume,
+                report=report,
+                stop=stop,
+            )
+    except Stopped:
+        sys.stderr.write("stopped; the same command with --resume continues from here\n")
+        return 128 + stop.signal
+    print_trained(status, out)
+    return 0
+
+
+def print_trained(status: "TrainStatus", out: Path) -> None:
+    """What a training run that is complete came to, and where its files are."""
+    from .progress import duration
+
+    table = new_list(2)
+    for name, epoch in (("last", status.last), ("best", status.best)):
+        if epoch is not None:
+            table.add_row(
+                f"{name}, epoch {epoch.epoch}",
+                f"validation loss {epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f} over all "
+                f"pairs, {epoch.validation_process_accuracy:.4f} as the mean over processes",
+            )
+    table.add_row("wall time", f"{duration(status.elapsed)} on {status.device}")
+    table.add_row("weights", f"{out / 'best.safetensors'}, {out / 'last.safetensors'}")
+    table.add_row("history", str(out / "history.jsonl"))
+    new_console().print(table)
 
 
 def run_doctor(_: argparse.Namespace) -> int:

@@ -44,6 +44,15 @@ class Status:
     device: str
     """Name of the device that it runs on."""
 
+    def __str__(self) -> str:
+        """Processes, simulated time and speed."""
+        speed = self.particle_steps / max(self.elapsed, 1e-9)
+        return (
+            f"{self.processes_done}/{self.n_processes} processes  "
+            f"time {self.simulated_time:,.0f}/{self.total_time:,.0f}  "
+            f"{speed:.2e} particle-steps/s"
+        )
+
 
 def generate(
     settings: Settings,

@@ -1,5 +1,6 @@
-"""An output file that is there whole or not at all."""
+"""Output that is safe: files that are there whole or not at all, folders that one process works in."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +35,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock(folder: Path) -> int:
+    """Hold a folder until the descriptor is closed or this process ends; InputError if another one holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(f"out is in use: another process works in {str(folder)!r}") from None
+    return descriptor

@@ -6,7 +6,7 @@ not given by Kuroyanagi and Yuge (arXiv:2506.01506); the others are theirs.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,7 @@ from .errors import InputError
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+AnySection = TypeVar("AnySection", bound="Section")
 
 
 class Section(BaseModel):
@@ -150,6 +151,21 @@ class Settings(Section):
     series: SeriesSettings = SeriesSettings()
 
 
+class TrainSettings(Section):
+    """All that determines the training of a network on a dataset."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the initial weights, the order of processes, augmentation and dropout."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Times that every process of the training set is seen (ours; a first trial still gained from 15 to 45)."""
+    processes_per_step: Count = 2
+    """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
+    states a step are many already, as all pairs of them count."""
+    learning_rate: Positive = 0.001
+    """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: the
+    value that Adam's authors suggest."""
+
+
 PRESETS: dict[str, Settings] = {
     "paper": Settings(),
     # The paper's gas in a quarter of the box, with every kind of stroke and speed but few of each: seconds on a CPU.
@@ -175,12 +191,24 @@ def load_settings(preset: str, path: str | Path | None = None, **changes: Any) -
     return validate(values)
 
 
+def load_train_settings(path: str | Path | None = None, **changes: Any) -> TrainSettings:
+    """The defaults, changed by the TOML file at `path` and then by `changes`; raises InputError as above."""
+    values = {} if path is None else read_toml(Path(path))
+    values.update({name: value for name, value in changes.items() if value is not None})
+    return validate_as(TrainSettings, values)
+
+
 def validate(values: dict[str, Any]) -> Settings:
     """Settings from nested dictionaries; InputError names the first field that is wrong."""
+    return validate_as(Settings, values)
+
+
+def validate_as(model: type[AnySection], values: dict[str, Any]) -> AnySection:
+    """Settings of the kind `model` from nested dictionaries; raises InputError likewise."""
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(one_line(error)) from None
+        raise InputError(one_line(error, model)) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -207,21 +235,20 @@ def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
             values[key] = value
 
 
-def one_line(error: ValidationError) -> str:
+def one_line(error: ValidationError, model: type[Section]) -> str:
     """Field, value and what is allowed, of the first thing that is wrong."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{field} is not a setting; allowed there: {', '.join(fields_beside(first['loc']))}"
+        return f"{field} is not a setting; allowed there: {', '.join(fields_beside(first['loc'], model))}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{field}: {message}"
     return f"{field} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
 
 
-def fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings in the section that `location` lies in."""
-    model: type[BaseModel] = Settings
+def fields_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """Names of the settings in the section of `model` that `location` lies in."""
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
         if field is None or not isinstance(field.annotation, type):

@@ -5,7 +5,6 @@ synced, renamed), and the dataset is assembled from the parts in process order a
 same compressed chunks; assembly copies them as they are.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -34,7 +33,7 @@ from .dataset import (
     split_processes,
 )
 from .errors import InputError, Stopped
-from .outfile import replaced, sync
+from .outfile import lock, replaced, sync
 from .parameters import Settings, to_toml
 from .process import Process
 from .version import __version__
@@ -286,14 +285,3 @@ def new_file(path: Path) -> Iterator[h5py.File]:
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
-
-
-def lock(folder: Path) -> int:
-    """Hold a folder until the descriptor is closed or this process ends; InputError if another one holds it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(f"out is in use: another process works in {str(folder)!r}") from None
-    return descriptor

@@ -5,14 +5,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-from .generate import Status
-
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where the output is not a terminal."""
+
+
+class Status(Protocol):
+    """How far a run is; as text, what there is to say of it in one line."""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the work that is done."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this run began."""
 
 
 class StopRequest:
@@ -84,7 +95,7 @@ def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
 
     columns = (SpinnerColumn(), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=1.0, text="compiling")
+        task = progress.add_task("", total=1.0, text="starting")
 
         def update(status: Status) -> None:
             progress.update(task, completed=status.fraction, text=describe(status, rate.time_left(status)))
@@ -93,14 +104,8 @@ def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
 
 
 def describe(status: Status, left: float | None) -> str:
-    """Processes, simulated time, speed and time left, in one line."""
-    speed = status.particle_steps / max(status.elapsed, 1e-9)
-    return (
-        f"{status.processes_done}/{status.n_processes} processes  "
-        f"time {status.simulated_time:,.0f}/{status.total_time:,.0f}  "
-        f"{speed:.2e} particle-steps/s  "
-        f"{'estimating' if left is None else duration(left) + ' left'}"
-    )
+    """How far the run is and the time left, in one line."""
+    return f"{status}  {'estimating' if left is None else duration(left) + ' left'}"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,291 @@
+"""Train the network on the order of states in time; stop and resume at will.
+
+A step takes some processes, computes S~ of all their states in one forward pass, and lowers the mean cross-entropy of
+all pairs of states of each. Every state is shown under a symmetry of the square and in a direction of time of its own,
+so that S~ itself, and not only its differences between states that are turned alike, learns not to depend on them.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+from torch import Tensor
+
+from .checkpoint import Epoch, Folder
+from .clips import augment, to_float
+from .errors import InputError, Stopped
+from .feed import Feed
+from .model import EntropyNetwork
+from .pairs import Score, over_pairs, over_processes, pair_loss, score
+from .parameters import TrainSettings
+from .version import __version__
+
+CHECKPOINT_INTERVAL = 45.0
+"""Seconds between checkpoints within an epoch: with a step and the saving itself, a kill costs less than a minute."""
+INITIAL_WEIGHTS, ORDER, STEP = range(3)
+"""What random numbers are drawn for: a part of the address of each seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStatus:
+    """How far a training run is."""
+
+    epoch: int
+    """Number of the epoch in course, from 1; of the last one at the end."""
+    n_epochs: int
+    fraction: float
+    """Of all steps, those of earlier, interrupted runs among them."""
+    training: Score | None
+    """Over all pairs that were seen in the epoch in course; None before its first step."""
+    last: Epoch | None
+    """The last finished epoch."""
+    best: Epoch | None
+    """The one with the lowest validation loss."""
+    elapsed: float
+    """Seconds since this run began."""
+    device: str
+
+    def __str__(self) -> str:
+        """Epoch, and loss and accuracy in training and validation."""
+        text = f"epoch {self.epoch}/{self.n_epochs}"
+        if self.training is not None:
+            text += f"  loss {self.training.loss:.4f}  accuracy {self.training.accuracy:.4f}"
+        if self.last is not None:
+            text += f"  validation {self.last.validation_loss:.4f} {self.last.validation_accuracy:.4f}"
+        return text
+
+
+def train(
+    file: str | Path,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    device: str = "auto",
+    n_threads: int | None = None,
+    resume: bool = False,
+    report: Callable[[TrainStatus], None] = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> TrainStatus:
+    """Train a network on the dataset `file` and leave weights and history in the folder `out` (see `checkpoint`).
+
+    `report` is called and `stop` asked after each step; a true answer raises Stopped once the state is saved. On the
+    same machine the weights depend on the settings, the dataset, the kind of device and the number of threads only: not
+    on interruptions. Raises InputError for a file, folder, device or settings that cannot be used, and if the loss is
+    no longer a number; nothing is overwritten then.
+    """
+    with (
+        torch_state(choose_device(device), n_threads) as chosen,
+        closing(Feed(file, n_threads)) as feed,
+        closing(Training(feed, Path(out), settings or TrainSettings(), chosen, resume)) as run,
+    ):
+        try:
+            return run.to_the_end(report, stop)
+        except torch.OutOfMemoryError:
+            raise InputError(
+                f"processes_per_step = {run.settings.processes_per_step} needs more memory than {chosen} has free"
+            ) from None
+
+
+class Training:
+    """A network in training."""
+
+    def __init__(self, feed: Feed, out: Path, settings: TrainSettings, device: torch.device, resume: bool):
+        self.feed = feed
+        self.settings = settings
+        self.device = device
+        self.processes = feed.processes("train")
+        self.validation = feed.processes("validation")
+        for split, processes in (("train", self.processes), ("validation", self.validation)):
+            if not processes:
+                raise InputError(f"split.{split}: the dataset has no process there; at least 1 is needed")
+        self.steps_per_epoch = math.ceil(len(self.processes) / settings.processes_per_step)
+        self.n_steps = settings.epochs * self.steps_per_epoch
+        torch.manual_seed(self._seed(INITIAL_WEIGHTS))
+        self.network = EntropyNetwork(feed.frames, feed.pixels).to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.folder = Folder(out, self._recipe(), resume)
+        try:
+            self.progress = self.folder.load_checkpoint(self.network, self.optimizer)
+            self.board = open_tensorboard(out, first_epoch=len(self.progress.epochs) + 1)
+        except BaseException:
+            self.folder.close()
+            raise
+        self.began = self.saved = time.monotonic()
+
+    def _recipe(self) -> str:
+        """All that the weights depend on, as TOML."""
+        return tomli_w.dumps(
+            {
+                "package_version": __version__,
+                "device": self.device.type,
+                "train": self.settings.model_dump(mode="json"),
+                "dataset": self.feed.settings.model_dump(mode="json"),
+            }
+        )
+
+    def _seed(self, purpose: int, number: int = 0) -> int:
+        """A seed for torch, for one purpose: of the run, of an epoch or of a step by its number."""
+        sequence = np.random.SeedSequence((self.settings.seed, purpose, number))
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+    def close(self) -> None:
+        """Release the folder."""
+        if self.board is not None:
+            self.board.close()
+        self.folder.close()
+
+    def to_the_end(self, report: Callable[[TrainStatus], None], stop: Callable[[], bool]) -> TrainStatus:
+        """Train what is missing."""
+        while len(self.progress.epochs) < self.settings.epochs:
+            self._train_epoch(report, stop)
+            self._finish_epoch(self._validate(stop))
+            report(self.status())
+        return self.status()
+
+    def _train_epoch(self, report: Callable[[TrainStatus], None], stop: Callable[[], bool]) -> None:
+        """Do the steps that the epoch in course still lacks."""
+        epoch = len(self.progress.epochs)
+        batches = self._batches(epoch)[self.progress.step - epoch * self.steps_per_epoch :]
+        self.network.train()
+        with closing(self.feed.batches(batches)) as clips_of_batches:
+            for clips in clips_of_batches:
+                self._step(clips)
+                self._pause(stop)
+                report(self.status())
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """The training processes, in an order that is drawn for the epoch, step by step."""
+        draws = torch.Generator().manual_seed(self._seed(ORDER, epoch))
+        order = [self.processes[k] for k in torch.randperm(len(self.processes), generator=draws).tolist()]
+        size = self.settings.processes_per_step
+        return [order[first : first + size] for first in range(0, len(order), size)]
+
+    def _step(self, clips: list[Tensor]) -> None:
+        """One step of Adam on all pairs of the states of each process in `clips`."""
+        torch.manual_seed(self._seed(STEP, self.progress.step))  # for augmentation and dropout
+        states = augment(torch.cat(clips).to(self.device), torch.default_generator)
+        entropies = self.network(to_float(states)).split([len(process) for process in clips])
+        loss = torch.stack([pair_loss(process) for process in entropies]).mean()
+        self._check(loss.item())
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(self.progress.step)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.progress.step += 1
+        self.progress.scores += [score(process) for process in entropies]
+
+    def _learning_rate(self, step: int) -> float:
+        """Half a cosine from the setting, in step 0, towards 0."""
+        return self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / self.n_steps))
+
+    def _check(self, loss: float) -> None:
+        """Raise InputError if the loss is not a number any more."""
+        if not math.isfinite(loss):
+            raise InputError(
+                f"learning_rate = {self.settings.learning_rate:g} is not allowed: the loss is {loss} after "
+                f"{self.progress.step} steps; a smaller one is needed"
+            )
+
+    @torch.no_grad()
+    def _validate(self, stop: Callable[[], bool]) -> list[Score]:
+        """The score of each validation process, with images as they are and without dropout."""
+        self.network.eval()
+        scores = []
+        with closing(self.feed.batches([process] for process in self.validation)) as batches:
+            for (clips,) in batches:
+                scores.append(score(self.network(to_float(clips.to(self.device)))))
+                self._check(scores[-1].loss)
+                self._pause(stop)
+        return scores
+
+    def _finish_epoch(self, validation: list[Score]) -> None:
+        """Note what the epoch came to, and write it out."""
+        training, pooled, mean = over_pairs(self.progress.scores), over_pairs(validation), over_processes(validation)
+        epoch = Epoch(
+            epoch=len(self.progress.epochs) + 1,
+            step=self.progress.step,
+            learning_rate=self._learning_rate(self.progress.step - 1),
+            loss=training.loss,
+            accuracy=training.accuracy,
+            validation_loss=pooled.loss,
+            validation_accuracy=pooled.accuracy,
+            validation_process_loss=mean.loss,
+            validation_process_accuracy=mean.accuracy,
+        )
+        self.progress.epochs.append(epoch)
+        self.progress.scores = []
+        self.folder.save_epoch(self.network, self.progress)
+        self._save_checkpoint()
+        if self.board is not None:
+            for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+                self.board.add_scalar(name, getattr(epoch, name), epoch.epoch)
+            self.board.flush()
+
+    def _pause(self, stop: Callable[[], bool]) -> None:
+        """Save the state now and then, and when the run is to stop."""
+        stopped = stop()
+        if stopped or time.monotonic() - self.saved > CHECKPOINT_INTERVAL:
+            self._save_checkpoint()
+        if stopped:
+            raise Stopped
+
+    def _save_checkpoint(self) -> None:
+        self.folder.save_checkpoint(self.network, self.optimizer, self.progress)
+        self.saved = time.monotonic()
+
+    def status(self) -> TrainStatus:
+        """How far the run is."""
+        progress = self.progress
+        return TrainStatus(
+            epoch=min(len(progress.epochs) + 1, self.settings.epochs),
+            n_epochs=self.settings.epochs,
+            fraction=progress.step / self.n_steps,
+            training=over_pairs(progress.scores) if progress.scores else None,
+            last=progress.epochs[-1] if progress.epochs else None,
+            best=progress.best,
+            elapsed=time.monotonic() - self.began,
+            device=str(self.device),
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """torch's device for "auto" (a GPU if torch sees one), "cpu", "cuda" or "cuda:N"; InputError for any other."""
+    n_gpus = torch.cuda.device_count()
+    allowed = ["cpu", *(["cuda"] if n_gpus else []), *(f"cuda:{number}" for number in range(n_gpus))]
+    if name == "auto":
+        return torch.device("cuda" if n_gpus else "cpu")
+    if name not in allowed:
+        raise InputError(f"device = {name!r} is not allowed: torch sees auto, {', '.join(allowed)}")
+    return torch.device(name)
+
+
+@contextmanager
+def torch_state(device: torch.device, n_threads: int | None) -> Iterator[torch.device]:
+    """torch's random numbers, threads and choice of algorithms for a run; afterwards they are as before."""
+    if n_threads is not None and n_threads < 1:
+        raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
+    usual = torch.get_num_threads()
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        torch.set_num_threads(n_threads or usual)
+        try:
+            yield device
+        finally:
+            torch.set_num_threads(usual)
+
+
+def open_tensorboard(folder: Path, first_epoch: int) -> Any:
+    """A writer of TensorBoard logs from `first_epoch` on; None if TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch)

@@ -1,0 +1,467 @@
+"""Training: the loss over all pairs, that runs repeat and resume bitwise, that an order is learned, and mistakes."""
+
+import errno
+import json
+import math
+import pickle
+import pickletools
+import re
+import signal
+import sys
+import types
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_dataset import plant
+from safetensors.torch import load_file
+from tiny_dataset import make
+
+from gputhermo import checkpoint
+from gputhermo import train as training
+from gputhermo.cli import main
+from gputhermo.clips import to_float
+from gputhermo.errors import InputError, Stopped
+from gputhermo.feed import AHEAD, Feed
+from gputhermo.model import load_network
+from gputhermo.pairs import over_pairs, over_processes, pair_loss, score
+from gputhermo.parameters import TrainSettings
+from gputhermo.train import TrainStatus, choose_device, train
+
+SETTINGS = TrainSettings(seed=4, epochs=3, processes_per_step=5)
+N_STEPS = 9
+"""Of 12 training processes in batches of 5, 5 and 2."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are slower on many."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with an order that is easy to see."""
+    return plant(tmp_path_factory.mktemp("planted") / "planted.h5")
+
+
+# pairs
+
+
+def brute_force(entropies: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of every pair, shown in both ways with its label, one at a time."""
+    losses = []
+    for i in range(len(entropies)):
+        for j in range(len(entropies)):
+            if i != j:
+                p = 1.0 / (1.0 + torch.exp(entropies[i] - entropies[j]))
+                y = 1.0 if j > i else 0.0
+                losses.append(-(y * torch.log(p) + (1.0 - y) * torch.log(1.0 - p)))
+    return sum(losses) / len(losses)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-8.0, 8.0), min_size=2, max_size=9))
+def test_loss_and_gradient_over_all_pairs_are_those_of_a_double_loop(values: list[float]):
+    entropies = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    expected, result = brute_force(entropies), pair_loss(entropies)
+    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(torch.autograd.grad(result, entropies), torch.autograd.grad(expected, entropies))
+
+
+def test_loss_stays_finite_where_the_probability_does_not():
+    entropies = torch.tensor([500.0, -500.0], requires_grad=True)
+    loss = pair_loss(entropies)
+    assert loss.item() == 1000.0
+    assert torch.autograd.grad(loss, entropies)[0].tolist() == [1.0, -1.0]
+
+
+def test_accuracy_counts_pairs_in_order_and_ties_by_half():
+    assert score(torch.tensor([1.0, 2.0, 3.0])).accuracy == 1.0
+    assert score(torch.tensor([3.0, 2.0, 1.0])).accuracy == 0.0
+    constant = score(torch.zeros(5))
+    assert (constant.n_pairs, constant.accuracy) == (10, 0.5)
+    assert constant.loss == pytest.approx(math.log(2.0))
+    assert score(torch.tensor([1.0, 3.0, 2.0, 2.0])).accuracy == pytest.approx(3.5 / 6)
+
+
+def test_means_over_pairs_and_over_processes():
+    scores = [score(torch.tensor([1.0, 2.0])), score(torch.tensor([4.0, 3.0, 2.0, 1.0]))]
+    assert over_pairs(scores).n_pairs == over_processes(scores).n_pairs == 7
+    assert over_pairs(scores).accuracy == pytest.approx(1 / 7)
+    assert over_processes(scores).accuracy == pytest.approx(1 / 2)
+    assert over_pairs(scores).loss == pytest.approx((scores[0].loss + 6 * scores[1].loss) / 7)
+
+
+# reading
+
+
+def test_feed_gives_each_process_its_states_in_order(planted: Path):
+    feed = Feed(planted)
+    with h5py.File(planted) as file:
+        split = file["processes/split"][()]
+        process = np.repeat(np.arange(len(split)), file["processes/n_states"])
+        images = file["states/images"][()]
+    assert [len(feed.processes(name)) for name in ("train", "validation", "test")] == [12, 3, 6]
+    assert feed.processes("validation") == np.flatnonzero(split == 1).tolist()
+    plan = [[3, 20], [0], [7, 8, 3]]
+    batches = list(feed.batches(plan))
+    feed.close()
+    assert [len(batch) for batch in batches] == [2, 1, 3]
+    for numbers, batch in zip(plan, batches, strict=True):
+        for number, clips in zip(numbers, batch, strict=True):
+            np.testing.assert_array_equal(clips, images[process == number])
+
+
+def test_feed_reads_ahead_but_not_far(planted: Path, monkeypatch: pytest.MonkeyPatch):
+    feed = Feed(planted)
+    read: list[int] = []
+    monkeypatch.setattr(feed, "read", read.append)
+    batches = feed.batches([[index] for index in range(12)])
+    next(batches)
+    feed.close()
+    assert read == list(range(len(read)))
+    assert 1 <= len(read) <= 1 + AHEAD
+
+
+def test_clips_of_a_file_without_images_are_drawn_alike(tmp_path: Path):
+    files = []
+    for name, options in (("with", []), ("without", ["--no-images"])):
+        (tmp_path / name).mkdir()
+        files.append(Feed(make(tmp_path / name, *options)))
+    for process in range(8):
+        with_images, without = (feed.read(process) for feed in files)
+        assert with_images.float().mean() > 0.0
+        assert torch.equal(with_images, without)
+    for feed in files:
+        feed.close()
+
+
+# runs
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def stop_after(n_reports: int) -> Callable[[], bool]:
+    """Asks to stop at the question with that number."""
+    questions = iter(range(1, 1_000_000))
+    return lambda: next(questions) == n_reports
+
+
+@pytest.fixture(scope="module")
+def whole(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was never stopped."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    train(planted, out, SETTINGS, device="cpu", n_threads=1)
+    return out
+
+
+def test_the_same_seed_gives_the_same_files(planted: Path, whole: Path, tmp_path: Path):
+    torch.manual_seed(77)  # must not matter
+    train(planted, tmp_path / "again", SETTINGS, device="cpu", n_threads=1)
+    assert contents(tmp_path / "again") == contents(whole)
+    train(planted, tmp_path / "other", SETTINGS.model_copy(update={"seed": 5}), device="cpu", n_threads=1)
+    assert contents(tmp_path / "other")["last.safetensors"] != contents(whole)["last.safetensors"]
+
+
+def test_training_leaves_the_state_of_torch_alone(planted: Path, tmp_path: Path):
+    before = torch.get_rng_state()
+    train(planted, tmp_path / "run", TrainSettings(epochs=1), device="cpu", n_threads=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == 1
+
+
+# An epoch asks after each of its 3 steps and of its 3 validation processes.
+@pytest.mark.parametrize("questions", [[1], [3], [4], [6], [7], [2, 1, 5]])
+def test_a_resumed_run_ends_bitwise_like_one_that_never_stopped(
+    planted: Path, whole: Path, tmp_path: Path, questions: list[int]
+):
+    for number in questions:
+        with pytest.raises(Stopped):
+            train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1, resume=True, stop=stop_after(number))
+    train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1, resume=True)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize("writes", range(1, 8))
+def test_a_run_that_is_killed_while_it_writes_resumes_bitwise(
+    planted: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+):
+    """Between any two files of the end of an epoch."""
+    kill = stop_after(writes)
+    replaced = checkpoint.replaced
+
+    def killed(path: Path):
+        if kill():
+            raise KeyboardInterrupt
+        return replaced(path)
+
+    with monkeypatch.context() as patch:
+        for module in ("checkpoint", "model"):
+            patch.setattr(f"gputhermo.{module}.replaced", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1)
+    train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1, resume=True)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_checkpoints_within_an_epoch(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training, "CHECKPOINT_INTERVAL", 0.0)
+    saved = []
+
+    def die(status: TrainStatus) -> None:
+        saved.append((tmp_path / "run/checkpoint.safetensors").exists())
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1, report=die)
+    assert saved == [True, True]
+    steps = load_file(tmp_path / "run/checkpoint.safetensors")["adam.step.head.6.bias"]
+    assert steps.item() == 2
+
+
+def test_learning_rate_falls_along_half_a_cosine(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rates = []
+    step = torch.optim.Adam.step
+
+    def noted(optimizer: torch.optim.Adam) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        step(optimizer)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    train(planted, tmp_path / "run", SETTINGS, device="cpu")
+    np.testing.assert_allclose(rates, 0.0005 * (1.0 + np.cos(np.pi * np.arange(N_STEPS) / N_STEPS)))
+
+
+def test_an_order_is_learned_and_holds_for_processes_never_seen(planted: Path, tmp_path: Path):
+    plan = TrainSettings(epochs=25, processes_per_step=2)
+    statuses: list[TrainStatus] = []
+    train(planted, tmp_path / "run", plan, device="cpu", report=statuses.append)
+    assert "epoch 1/25  loss " in str(statuses[0])
+    assert [status.fraction for status in statuses] == sorted(status.fraction for status in statuses)
+    assert statuses[-1].fraction == 1.0
+    network = load_network(tmp_path / "run/best.safetensors")
+    feed = Feed(planted)
+    with torch.no_grad():
+        scores = [score(network(to_float(feed.read(process)))) for process in feed.processes("test")]
+        validation = [score(network(to_float(feed.read(process)))) for process in feed.processes("validation")]
+    feed.close()
+    assert over_pairs(scores).accuracy > 0.9
+    history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == list(range(1, 26))
+    best = min(history, key=lambda line: line["validation_loss"])
+    assert best["validation_loss"] == pytest.approx(over_pairs(validation).loss)
+    assert best["validation_accuracy"] == pytest.approx(over_pairs(validation).accuracy)
+    assert best["validation_process_accuracy"] == pytest.approx(over_processes(validation).accuracy)
+    assert history[0]["loss"] > 2 * history[-1]["loss"]
+
+
+def test_images_of_the_test_processes_play_no_part(planted: Path, whole: Path, tmp_path: Path):
+    other = tmp_path / "other.h5"
+    other.write_bytes(planted.read_bytes())
+    with h5py.File(other, "r+") as file:
+        first = file["processes/first_state"][()][file["processes/split"][()] == 2].min()
+        file["states/images"][first:] = 0
+    train(other, tmp_path / "run", SETTINGS, device="cpu", n_threads=1)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_nothing_in_the_folder_is_a_pickle(whole: Path):
+    files = contents(whole)
+    assert set(files) == {
+        *("settings.toml", "history.jsonl"),
+        *("checkpoint.safetensors", "best.safetensors", "last.safetensors"),
+    }
+    for name, data in files.items():
+        assert not is_pickle(data), name
+        assert not zipfile.is_zipfile(whole / name), f"{name}: torch.save makes such files"
+    assert is_pickle(pickle.dumps({"weights": [1.0]}))
+
+
+def is_pickle(data: bytes) -> bool:
+    """Whether the unpickling machine understands it."""
+    try:
+        return bool(list(pickletools.genops(data)))
+    except ValueError:
+        return False
+
+
+def test_logs_for_tensorboard_where_it_is_installed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scalars = {}
+
+    class SummaryWriter:
+        def __init__(self, folder: str, purge_step: int):
+            assert (folder, purge_step) == (str(tmp_path / "run/tensorboard"), 1)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            scalars[name, step] = value
+
+        def flush(self) -> None:
+            pass
+
+        def close(self) -> None:
+            scalars["closed", 0] = 1.0
+
+    module = types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    train(planted, tmp_path / "run", SETTINGS, device="cpu")
+    history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
+    for line in history:
+        for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+            assert scalars[name, line["epoch"]] == line[name]
+    assert ("closed", 0) in scalars
+
+
+# the command
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line of a command that ends with exit code 2."""
+    assert main(["train", *map(str, arguments)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(r"error: [^\n]+\n", printed.err), printed.err
+    return printed.err
+
+
+def test_train_says_what_it_came_to(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "train.toml"
+    config.write_text("processes_per_step = 6\nepochs = 9\n")
+    out = tmp_path / "run"
+    assert main(["train", str(planted), "--out", str(out), "--config", str(config), "--epochs", "2"]) == 0
+    printed = capsys.readouterr().out
+    last = json.loads((out / "history.jsonl").read_text().splitlines()[-1])
+    assert (last["epoch"], last["step"]) == (2, 4)
+    for words in (f"loss {last['validation_loss']:.4f}", "over all pairs", "wall time", "best.safetensors", "history"):
+        assert words in printed
+
+
+def test_a_stopped_command_says_how_to_go_on(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    arguments = ["train", str(planted), "--out", str(tmp_path / "run"), "--epochs", "2", "--device", "cpu"]
+    step = training.Training._step
+
+    def interrupted(run: training.Training, clips: list[torch.Tensor]) -> None:
+        step(run, clips)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "_step", interrupted)
+        assert main(arguments) == 130
+    assert re.fullmatch(r"stopped; [^\n]*--resume[^\n]*\n", capsys.readouterr().err)
+    assert "--resume" in fails(capsys, *arguments[1:])
+    assert main([*arguments, "--resume"]) == 0
+    files = contents(tmp_path / "run")
+    assert main([*arguments, "--resume"]) == 0, "nothing is left to do"
+    assert contents(tmp_path / "run") == files
+    capsys.readouterr()
+    assert "another dataset" in fails(capsys, *arguments[1:], "--resume", "--seed", "8")
+    assert contents(tmp_path / "run") == files
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--epochs", "0"], ["epochs = 0", "greater than or equal to 1"]),
+        (["--seed", "-1"], ["seed = -1"]),
+        (["--threads", "0"], ["threads = 0"]),
+        (["--device", "tpu"], ["device = 'tpu'", "cpu"]),
+        (["--device", "cuda:99"], ["device = 'cuda:99'"]),
+    ],
+)
+def test_options_that_are_not_allowed(
+    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], named: list[str]
+):
+    error = fails(capsys, planted, "--out", tmp_path / "run", *options)
+    for words in named:
+        assert words in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_are_not_allowed(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "train.toml"
+    for text, named in (("momentum = 0.9", "learning_rate"), ("learning_rate = -1.0", "learning_rate = -1.0")):
+        config.write_text(text)
+        assert named in fails(capsys, planted, "--out", tmp_path / "run", "--config", config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_cannot_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    assert "does not exist" in fails(capsys, tmp_path / "none.h5", "--out", out)
+    file = plant(tmp_path / "few.h5", n_validation=0)
+    assert "split.validation" in fails(capsys, file, "--out", out)
+    whole = plant(tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    assert "cut.h5" in fails(capsys, tmp_path / "cut.h5", "--out", out)
+    assert not out.exists()
+
+
+def test_nothing_foreign_is_overwritten(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").write_text("mine")
+    assert "a folder is needed" in fails(capsys, planted, "--out", tmp_path / "file")
+    assert "other files" in fails(capsys, planted, "--out", tmp_path)
+    assert "no folder" in fails(capsys, planted, "--out", tmp_path / "a" / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_damaged_checkpoint_is_left_as_it_is(planted: Path, whole: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    out.mkdir()
+    files = contents(whole) | {"checkpoint.safetensors": contents(whole)["checkpoint.safetensors"][:-1]}
+    for name, data in files.items():
+        (out / name).write_bytes(data)
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors.*damaged"):
+        train(planted, out, SETTINGS, device="cpu", resume=True)
+    assert contents(out) == files
+    (out / "checkpoint.safetensors").write_bytes(files["last.safetensors"])
+    with pytest.raises(InputError, match=r"not the checkpoint"):
+        train(planted, out, SETTINGS, device="cpu", resume=True)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "train.toml"
+    config.write_text("learning_rate = 1e30")
+    error = fails(capsys, planted, "--out", tmp_path / "run", "--config", config)
+    assert "learning_rate = 1e+30" in error
+    assert "steps" in error
+    assert not (tmp_path / "run/best.safetensors").exists()
+
+
+def test_two_runs_do_not_share_a_folder(planted: Path, tmp_path: Path):
+    def second(status: TrainStatus) -> None:
+        with pytest.raises(InputError, match="in use"):
+            train(planted, tmp_path / "run", SETTINGS, device="cpu", resume=True)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(planted, tmp_path / "run", SETTINGS, device="cpu", report=second)
+
+
+def test_a_full_disk_is_one_line(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "No space left" in fails(capsys, planted, "--out", tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["settings.toml"]
+
+
+def test_auto_takes_what_torch_has():
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
