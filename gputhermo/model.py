@@ -52,6 +52,13 @@ class EntropyNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(64, 1),
         )
+        # Initial weights as in Keras, by Glorot and Bengio (the paper used TensorFlow). PyTorch's own are so small here
+        # that S~ hardly differs between images at first, and learning starts late.
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, clips: Tensor) -> Tensor:
         """S~ [n] of clips [n, frames, pixels, pixels], float32 from 0 to 1."""

@@ -54,6 +54,15 @@ def test_dropout_is_a_quarter_of_the_flat_features_and_in_training_only():
     assert torch.equal(network(clips), network(clips))
 
 
+def test_initial_weights_are_those_of_keras():
+    """Glorot and Bengio's uniform distribution, whose bound is sqrt(6 / (inputs + outputs)); biases are 0."""
+    connections = [(20, 64), (64, 128), (128, 256), (256, 256), (256, 512), (8192, 128), (128, 64), (64, 1)]
+    for layer, (inputs, outputs) in zip(layers(EntropyNetwork()), connections, strict=True):
+        bound = (6.0 / (inputs + outputs)) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert layer.bias.count_nonzero() == 0
+
+
 def test_a_clip_has_the_same_entropy_in_whatever_company():
     network = EntropyNetwork(frames=2, pixels=32).eval()
     clips = torch.rand(5, 2, 32, 32)
