@@ -43,7 +43,7 @@ class IntegratorSettings(Section):
 
     engine: Literal["contact", "verlet"] = "contact"
     """`contact` steps only particles in contact (ours, the same trajectory faster), `verlet` all of them."""
-    timestep: Annotated[float, Field(ge=1e-6, le=1.0)] = 0.001
+    timestep: Annotated[float, Field(ge=1e-9, le=1.0)] = 0.001
     """dt of velocity Verlet."""
     substeps: Annotated[int, Field(ge=1, le=1000)] = 1
     """Steps that each dt is divided into while particles are in contact (ours; 1 is the paper's dt). Free flight is
