@@ -127,7 +127,7 @@ while True:
 print(stops)
 """
     generate(MINUTE, tmp_path / "cpu.h5", device=CpuBackend(1))
-    assert simulator(script, MINUTE.model_dump_json(), tmp_path / "cuda.h5").strip() == "2"
+    assert simulator(script, MINUTE.model_dump_json(), tmp_path / "cuda.h5", timeout=900.0).strip() == "2"
     with h5py.File(tmp_path / "cpu.h5") as ours, h5py.File(tmp_path / "cuda.h5") as theirs:
         assert theirs.attrs["device"] == "cuda"
         assert ours["processes/contacts"][()].min() > 0
