@@ -39,7 +39,7 @@ from .process import Process
 from .version import __version__
 
 COMPRESSION_LEVEL = 1
-"""Of deflate. Higher levels save a few per cent and cost several times the time; reading is as fast."""
+"""Of deflate. Level 6 makes images 13% smaller in four times the time, 14 ms a clip; reading takes 1 ms for either."""
 
 
 @dataclass(frozen=True, kw_only=True)
