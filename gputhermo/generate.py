@@ -197,10 +197,8 @@ class Run:
         if self.with_images:
             images = render(positions, n, self.settings.image, self.settings.gas.box_length, self.backend)
             chunked["images"] = to_host(images)
-        modes = [
-            mode_amplitudes(recording.phase_points[k], recording.piston_position[k], process.box_length, xp)
-            for k in range(n_states)
-        ]
+        lengths = self.backend.adopt(recording.piston_position)
+        flow, density = mode_amplitudes(recording.phase_points, lengths, process.box_length, xp)
         states = {
             "process": np.full(n_states, process.index),
             "hold": np.arange(n_states),
@@ -210,8 +208,8 @@ class Run:
             "kinetic_energy": recording.kinetic_energy,
             "potential_energy": recording.potential_energy,
             "work": recording.work,
-            "flow_modes": to_host(xp.stack([flow for flow, _ in modes])),
-            "density_modes": to_host(xp.stack([density for _, density in modes])),
+            "flow_modes": to_host(flow),
+            "density_modes": to_host(density),
         }
         series = {}
         if recording.series is not None:

@@ -68,10 +68,11 @@ def piston_position(steps: np.ndarray, table: Timetable) -> np.ndarray:
     return table.segment_piston[segment] + table.segment_speed[segment] * (steps - begin) * table.grid_step
 
 
-def mode_amplitudes(phase_points: Any, length: float, height: float, xp: Any) -> tuple[Any, Any]:
+def mode_amplitudes(phase_points: Any, length: Any, height: float, xp: Any) -> tuple[Any, Any]:
     """Amplitudes of the first flow and density mode along x and y, in thermal units.
 
-    phase_points float64 [..., n, 4]; returns flow and density, each float64 [..., 2]. With z = (x - R) / (Lx - 2R),
+    phase_points float64 [..., n, 4], length a number or float64 [...]; returns flow and density, each float64 [..., 2].
+    With z = (x - R) / (Lx - 2R),
 
         flow = sum v_x sin(pi z) / sqrt(N T / 2),    density = sum cos(pi z) / sqrt(N / 2),
 
@@ -81,7 +82,8 @@ def mode_amplitudes(phase_points: Any, length: float, height: float, xp: Any) ->
     n = phase_points.shape[-2]
     velocities = phase_points[..., 2:]
     temperature = xp.maximum(0.5 * (velocities**2).sum(axis=(-2, -1)) / n, TINY)
-    accessible = xp.asarray([length - 2.0, height - 2.0])
+    length = xp.asarray(length)
+    accessible = xp.stack([length, xp.full_like(length, height)], axis=-1)[..., None, :] - 2.0
     phase = math.pi * (phase_points[..., :2] - 1.0) / accessible
     flow = (velocities * xp.sin(phase)).sum(axis=-2) / xp.sqrt(0.5 * n * temperature)[..., None]
     density = xp.cos(phase).sum(axis=-2) / math.sqrt(0.5 * n)
