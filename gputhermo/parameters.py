@@ -166,6 +166,29 @@ class TrainSettings(Section):
     value that Adam's authors suggest."""
 
 
+class EvaluateSettings(Section):
+    """All that determines an evaluation of a representation on the test states of a dataset."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of all that is drawn: initial states of twins, where states are split, bootstrap samples."""
+    settle_time: Positive = 20.0
+    """Time from the insertion of a partition, or its removal, to the last snapshot (ours: the paper says "a short
+    time"). In the clip of the paper's gas that ends then, the strip of 2R that a removed partition leaves empty is filled
+    to 0.98 of the mean density (0.81 after 5, 0.94 after 10, 1.00 after 50). Sound takes some 200 to cross the box."""
+    split_fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+    )
+    """Values of lambda that each split draws one of (ours: those of the paper's figure 8)."""
+    n_resamples: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Bootstrap samples of an interval (ours); its ends are then uncertain by about a fiftieth of its width."""
+
+
 PRESETS: dict[str, Settings] = {
     "paper": Settings(),
     # The paper's gas in a quarter of the box, with every kind of stroke and speed but few of each: seconds on a CPU.
@@ -196,6 +219,13 @@ def load_train_settings(path: str | Path | None = None, **changes: Any) -> Train
     values = {} if path is None else read_toml(Path(path))
     values.update({name: value for name, value in changes.items() if value is not None})
     return validate_as(TrainSettings, values)
+
+
+def load_evaluate_settings(path: str | Path | None = None, **changes: Any) -> EvaluateSettings:
+    """The defaults, changed by the TOML file at `path` and then by `changes`; raises InputError as above."""
+    values = {} if path is None else read_toml(Path(path))
+    values.update({name: value for name, value in changes.items() if value is not None})
+    return validate_as(EvaluateSettings, values)
 
 
 def validate(values: dict[str, Any]) -> Settings:
