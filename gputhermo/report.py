@@ -1,0 +1,209 @@
+"""report.md: the paper's claims, its numbers and ours, from results.json."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from .claims import Claim, DustClaim, Results, Run, decimals
+from .outfile import replaced
+from .summary import changed_settings
+
+CLAIMS = {
+    "test_accuracy": "Order in time of two states of a process: accuracy, all pairs",
+    "test_process_accuracy": "Order in time: accuracy, mean over processes",
+    "test_loss": "Order in time: cross-entropy of a pair, nats (less is better)",
+    "A1_r2": "A1, reflexivity: R² of S~ of twins",
+    "A2": "A2, transitivity: share of triples in order",
+    "A3_agreement": "A3, consistency: agreement, equal N",
+    "A3_agreement_unrestricted": "A3, consistency: agreement, any N",
+    "A4_agreement": "A4, scaling: agreement, equal N",
+    "A4_agreement_unrestricted": "A4, scaling: agreement, any N",
+    "A5_split_r2": "A5, splitting: R² of S~, split against original",
+    "A5_recombined_r2": "A5, recombination: R² of S~, split against recombined",
+    "A6_curve": "A6, stability: agreement at the smallest ε, equal N",
+    "A6_curve_unrestricted": "A6, stability: agreement at the smallest ε, any N",
+    "monotonicity": "Monotonicity: share of pairs of equal N that S~ orders as the entropy does",
+    "extensivity_r2": "Extensivity and additivity: R² of figure 8",
+}
+CAPTIONS = {
+    "figure_1b": "Figure 1(b). One cycle of a process: position of the piston, and the states that are recorded.",
+    "figure_3": "Figure 3. A1: S~ of a state, and of its twin: the same process, from another microscopic state with "
+    "the same energy, area and number of particles.",
+    "figure_4": "Figure 4. (a) A compound state, for A3. (b) Scaled states, for A4; what is hatched is masked with 0.",
+    "figure_5": "Figure 5. A5: S~ of split states, against the states that they were made from and against those that "
+    "they became when the wall was removed.",
+    "figure_6": "Figure 6. A6: how often X before Y implies (X, εZ1) before (Y, εZ2), by ε. Right: a state with dust, "
+    "which lies within the frame.",
+    "figure_7": "Figure 7. (a) S~ against the van der Waals entropy, with the straight line of each N. (b) The same "
+    "after the affine map of each N that the line gives.",
+    "figure_8": "Figure 8. S~ of states composed of λX and (1 - λ)Y, against λ S~(X) + (1 - λ) S~(Y).",
+}
+
+
+def write_report(results: Results, folder: Path) -> None:
+    """Write report.md, which shows the figures that lie in the same folder."""
+    with replaced(folder / "report.md") as new:
+        new.write_text(as_markdown(results), encoding="utf-8")
+
+
+def as_markdown(results: Results) -> str:
+    """The report as text."""
+    return (
+        "\n\n".join(
+            [
+                "# The second law, learned from pictures",
+                *opening(results.run),
+                table(("claim", "paper", "ours [95% interval]", "true entropy", "verdict"), claim_rows(results)),
+                "Intervals are over test processes drawn again with replacement; how far one training differs from "
+                "another is not in them. *Equal within the interval* says that the paper's number lies in ours. *True "
+                "entropy* is the same statistic of the van der Waals entropy, N log[u (v - 2πR²)] at the true energy, "
+                "in the place of S~: what these states allow. The paper does not say which pairs its accuracy is the "
+                "mean of, nor whether N is equal in A3 and A4, so both of ours stand beside its one number.",
+                "## A4 by λ",
+                table(("λ", "bottom masked", "right masked"), scaled_rows(results)),
+                "Pairs of equal N.",
+                "## A6 by ε",
+                table(("ε", "equal N", "any N"), dust_rows(results)),
+                "## S~ as an entropy",
+                "The straight line of S~ against N log[u (v - 2πR²)] for each N, with its R², and R² of that against "
+                "the virial entropy.",
+                table(("N", "slope", "intercept", "R², van der Waals", "R², virial"), line_rows(results)),
+                "## Figures",
+                *(f"![{caption.split('.')[0]}]({name}.png)\n\n{caption}" for name, caption in CAPTIONS.items()),
+                "## The run",
+                table(("", ""), run_rows(results.run)),
+            ]
+        )
+        + "\n"
+    )
+
+
+def opening(run: Run) -> list[str]:
+    """What was trained on what, and what it was evaluated on."""
+    sizes = [f"{n:,}" for n in run.dataset.plan.n_particles]
+    pixels = run.dataset.image.pixels
+    paragraphs = [
+        f"A network of {run.n_parameters:,} parameters was trained to tell which of two states of an adiabatic process "
+        f"came later. A state is a clip of {run.dataset.protocol.frames} snapshots, {pixels} × {pixels} pixels, of a "
+        f"gas of {listed(sizes, 'or')} discs and a piston; nothing was said of energy, temperature or entropy. It "
+        f"learned from {run.processes['train']:,} simulated processes ({run.states['train']:,} states). "
+        f"Another {run.processes['validation']:,} chose the weights: those after epoch {run.best_epoch} of "
+        f"{run.training.epochs}, with the lowest validation loss.",
+        f"All that follows is about the {run.processes['test']:,} test processes ({run.states['test']:,} states), "
+        "which the training never read, and about states made from them. S~ is the one number that the network "
+        "computes from a clip; X is *before* Y if S~(X) ≤ S~(Y). The paper is Kuroyanagi and Yuge, arXiv:2506.01506. "
+        "All numbers are in [results.json](results.json).",
+    ]
+    changed = [
+        f"{name} = {json.dumps(here)} (there {json.dumps(there)})"
+        for name, (here, there) in changed_settings(run.dataset).items()
+        if name != "seed"
+    ]
+    if changed:
+        paragraphs.append(
+            f"**This is not the dataset of the preset `paper`**, so the paper's numbers are no measure of it: "
+            f"{listed(changed, 'and')}."
+        )
+    return paragraphs
+
+
+def listed(items: Sequence[str], conjunction: str) -> str:
+    """The items as in a sentence."""
+    return f" {conjunction} ".join(part for part in (", ".join(items[:-1]), items[-1]) if part)
+
+
+def claim_rows(results: Results) -> list[tuple[str, ...]]:
+    """A row for each claim."""
+    rows = []
+    for name, text in CLAIMS.items():
+        claim = getattr(results, name)
+        is_curve = name.startswith("A6_curve")
+        rows.append(curve_row(text, claim) if is_curve else claim_row(text, claim, name == "test_loss"))
+    for n, line in results.entropy_r2.items():
+        rows.append(claim_row(f"Entropy, N = {int(n):,}: R² of S~ against N log[u (v - 2πR²)]", line))
+    return rows
+
+
+def claim_row(text: str, claim: Claim, less_is_better: bool = False) -> tuple[str, ...]:
+    """Claim, paper, ours, true entropy, verdict."""
+    return (
+        text,
+        "-" if claim.paper is None else decimals(claim.paper),
+        str(claim),
+        "-" if claim.bound is None else decimals(claim.bound.value),
+        verdict(claim, less_is_better),
+    )
+
+
+def curve_row(text: str, curve: Sequence[DustClaim]) -> tuple[str, ...]:
+    """The same for A6: the paper shows a curve."""
+    _, _, ours, bound, _ = claim_row(text, curve[0])
+    return text, "towards 1", ours, bound, trend(curve)
+
+
+def verdict(claim: Claim, less_is_better: bool = False) -> str:
+    """How ours stands to the paper's number."""
+    if claim.paper is None:
+        return "no number in the paper"
+    if claim.low <= claim.paper <= claim.high:
+        return "equal within the interval"
+    above = claim.value > claim.paper
+    if less_is_better:
+        return "above the paper, which is worse" if above else "below the paper, which is better"
+    return "above the paper" if above else "below the paper"
+
+
+def trend(curve: Sequence[DustClaim]) -> str:
+    """Whether the agreement rises as epsilon falls, as the paper's figure 6 does."""
+    values = [point.value for point in curve]
+    if values == sorted(values, reverse=True):
+        return "rises as ε falls, as in the paper"
+    return "does not rise throughout as ε falls"
+
+
+def scaled_rows(results: Results) -> list[tuple[str, ...]]:
+    """A row for each lambda, a column for each cut."""
+    found = {(claim.fraction, claim.cut): str(claim) for claim in results.A4_scaled}
+    fractions = sorted({fraction for fraction, _ in found})
+    return [(f"{one:g}", found.get((one, "y"), "-"), found.get((one, "x"), "-")) for one in fractions]
+
+
+def dust_rows(results: Results) -> list[tuple[str, ...]]:
+    """A row for each epsilon."""
+    both = zip(results.A6_curve, results.A6_curve_unrestricted, strict=True)
+    return [(f"{equal.epsilon:g}", str(equal), str(unrestricted)) for equal, unrestricted in both]
+
+
+def line_rows(results: Results) -> list[tuple[str, ...]]:
+    """A row for each N."""
+    return [
+        (
+            f"{int(n):,}",
+            *(f"{of.value:.4g} [{of.low:.4g}, {of.high:.4g}]" for of in (line.slope, line.intercept)),
+            str(line),
+            str(results.virial_r2[n]),
+        )
+        for n, line in results.entropy_r2.items()
+    ]
+
+
+def run_rows(run: Run) -> list[tuple[str, ...]]:
+    """What it takes to do it again, and how long it took."""
+    return [
+        ("gputhermo", run.package_version),
+        ("seeds", f"dataset {run.dataset.seed}, training {run.training.seed}, evaluation {run.evaluation.seed}"),
+        ("trained on", f"{run.device}, {run.training.epochs} epochs"),
+        ("weights, SHA-256", f"`{run.weights_sha256}`"),
+        *((f"{stage}, wall time", duration(seconds)) for stage, seconds in run.seconds.items()),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time that reads well."""
+    return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
