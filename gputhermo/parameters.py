@@ -164,6 +164,9 @@ class TrainSettings(Section):
     learning_rate: Positive = 0.001
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: the
     value that Adam's authors suggest."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
+    device multiplies it in hardware: it is twice as fast there, and learns as well (docs/training.md)."""
 
 
 class EvaluateSettings(Section):
@@ -173,8 +176,8 @@ class EvaluateSettings(Section):
     """Of all that is drawn: initial states of twins, where states are split, bootstrap samples."""
     settle_time: Positive = 20.0
     """Time from the insertion of a partition, or its removal, to the last snapshot (ours: the paper says "a short
-    time"). In the clip of the paper's gas that ends then, the strip of 2R that a removed partition leaves empty is filled
-    to 0.98 of the mean density (0.81 after 5, 0.94 after 10, 1.00 after 50). Sound takes some 200 to cross the box."""
+    time"). In the clip of the paper's gas that ends then, the strip of 2R that a removed partition leaves is filled to
+    0.98 of the mean density (0.81 after 5, 0.94 after 10, 1.00 after 50). Sound takes some 200 to cross the box."""
     split_fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
         0.2,
         0.3,
