@@ -113,9 +113,10 @@ class Folder:
 
     def save_epoch(self, network: EntropyNetwork, progress: Progress) -> None:
         """Write the weights and the history at the end of an epoch."""
-        if progress.best is progress.epochs[-1]:
-            save_network(network, self.path / "best.safetensors", self.recipe)
-        save_network(network, self.path / "last.safetensors", self.recipe)
+        epoch = progress.epochs[-1]
+        if progress.best is epoch:
+            save_network(network, self.path / "best.safetensors", self.recipe, epoch.epoch)
+        save_network(network, self.path / "last.safetensors", self.recipe, epoch.epoch)
         with replaced(self.path / "history.jsonl") as new:
             lines = [json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in progress.epochs]
             new.write_text("".join(lines), encoding="utf-8")

@@ -96,7 +96,10 @@ def build_parser() -> Parser:
     command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings that replace the defaults")
     command.add_argument("--epochs", type=int, metavar="N", help="times that every training process is seen")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: those that torch takes)")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    command.add_argument(
+        "--cache", type=float, default=8.0, metavar="GB", help="memory for clips that are read once only (default: 8)"
+    )
     command.add_argument("--seed", type=int, metavar="N", help="of initial weights, order, augmentation and dropout")
     command.add_argument("--resume", action="store_true", help="continue unfinished work of an earlier run")
 
@@ -327,6 +330,7 @@ def run_train(arguments: argparse.Namespace) -> int:
                 settings,
                 device=arguments.device,
                 n_threads=arguments.threads,
+                cache=arguments.cache,
                 resume=arguments.resume,
                 report=report,
                 stop=stop,

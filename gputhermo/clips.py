@@ -36,9 +36,11 @@ def as_clips(images: Any) -> torch.Tensor:
     return torch.from_dlpack(images).unsqueeze(1)
 
 
-def to_float(clips: torch.Tensor) -> torch.Tensor:
-    """Clips of bytes as float32 from 0 to 1."""
-    return clips.to(torch.float32).div_(255.0)
+def to_float(clips: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Clips of bytes as floating-point numbers from 0 to 1."""
+    # Bytes that are already in the order in which the network wants its numbers are a quarter of the memory to move.
+    layout = torch.channels_last if clips.ndim == 4 else torch.contiguous_format
+    return clips.contiguous(memory_format=layout).to(dtype).mul_(1.0 / 255.0)
 
 
 def transform(clips: torch.Tensor, symmetry: int, reverse: bool) -> torch.Tensor:

@@ -21,6 +21,8 @@ FORMAT = "gputhermo network"
 FORMAT_VERSION = 1
 CHANNELS = (16, 32, 64, 64, 128)
 """Of the five convolutions."""
+DROPOUT = 0.25
+"""Share of the units after the convolutions that are dropped in training."""
 SMALLEST = 2 ** len(CHANNELS)
 """Pixels a side that the convolutions, each of which halves the image, reduce to one."""
 
@@ -43,9 +45,7 @@ class EntropyNetwork(nn.Module):
             convolutions += [nn.Conv2d(channels_in, channels_out, kernel_size=2, stride=2), nn.ReLU()]
         self.convolutions = nn.Sequential(*convolutions)
         side = pixels // SMALLEST
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Dropout(0.25),
+        self.dense = nn.Sequential(
             nn.Linear(CHANNELS[-1] * side**2, 128),
             nn.ReLU(),
             nn.Linear(128, 64),
@@ -60,22 +60,38 @@ class EntropyNetwork(nn.Module):
             else:
                 nn.init.zeros_(parameter)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """S~ [n] of clips [n, frames, pixels, pixels], float32 from 0 to 1."""
+    def forward(self, clips: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """S~ [n], float32, of clips [n, frames, pixels, pixels] of values 0 to 1, float32 or bfloat16.
+
+        The convolutions compute in the type of the clips, the rest in float32. In training, `generator`, on the device
+        of the clips, draws what is dropped; None is torch's default.
+        """
         # Channels are innermost in memory: the same sums, about twice as fast on a CPU.
         x = clips.contiguous(memory_format=torch.channels_last)
-        x = self.convolutions(x)  # [n, 128, 8, 8] for 256 pixels: sides of 128, 64, 32, 16, 8
-        entropies: Tensor = self.head(x)  # [n, 1], by way of 8192, 128 and 64 units
+        with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.dtype == torch.bfloat16):
+            x = self.convolutions(x)  # [n, 128, 8, 8] for 256 pixels: sides of 128, 64, 32, 16, 8
+        x = x.float().flatten(1)  # [n, 8192]
+        if self.training:
+            x = drop(x, generator)
+        entropies: Tensor = self.dense(x)  # [n, 1], by way of 128 and 64 units
         return entropies.squeeze(1)
 
 
-def save_network(network: EntropyNetwork, path: Path, training: str) -> None:
-    """Write the weights as safetensors. `training` is the text that tells how they were made, TOML from `train`."""
+def drop(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Dropout: zero each element with probability DROPOUT and scale the rest so that the mean stays."""
+    # torch's own takes no generator, and its default one would be shared by the threads.
+    kept = torch.empty_like(x).bernoulli_(1.0 - DROPOUT, generator=generator)
+    return x * kept / (1.0 - DROPOUT)
+
+
+def save_network(network: EntropyNetwork, path: Path, training: str, epoch: int) -> None:
+    """Write the weights as safetensors: those after `epoch` of the run that `training`, TOML from `train`, describes."""
     description = {
         "format_version": FORMAT_VERSION,
         "package_version": __version__,
         "frames": network.frames,
         "pixels": network.pixels,
+        "epoch": epoch,
         "training": training,
     }
     weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}

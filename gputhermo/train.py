@@ -7,8 +7,8 @@ so that S~ itself, and not only its differences between states that are turned a
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,18 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Epoch, Folder
-from .clips import augment, to_float
+from .encoder import Encoder
 from .errors import InputError, Stopped
-from .feed import Feed
+from .feed import CACHE, Feed
 from .model import EntropyNetwork
 from .pairs import Score, over_pairs, over_processes, pair_loss, score
 from .parameters import TrainSettings
+from .torch_device import choose_device, choose_precision, torch_state
 from .version import __version__
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints within an epoch: with a step and the saving itself, a kill costs less than a minute."""
-INITIAL_WEIGHTS, ORDER, STEP = range(3)
+INITIAL_WEIGHTS, ORDER, SHARD = range(3)
 """What random numbers are drawn for: a part of the address of each seed."""
 
 
@@ -69,37 +70,49 @@ def train(
     *,
     device: str = "auto",
     n_threads: int | None = None,
+    cache: float = CACHE,
     resume: bool = False,
     report: Callable[[TrainStatus], None] = lambda status: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainStatus:
     """Train a network on the dataset `file` and leave weights and history in the folder `out` (see `checkpoint`).
 
-    `report` is called and `stop` asked after each step; a true answer raises Stopped once the state is saved. On the
-    same machine the weights depend on the settings, the dataset, the kind of device and the number of threads only: not
-    on interruptions. Raises InputError for a file, folder, device or settings that cannot be used, and if the loss is
+    Up to `cache` GB of clips are kept in memory once they are read. `report` is called and `stop` asked after each
+    step; a true answer raises Stopped once the state is saved. On the same machine the weights depend on the settings,
+    the dataset and the kind of device only: not on threads or interruptions. Raises InputError for a file, folder, device or settings that cannot be used, and if the loss is
     no longer a number; nothing is overwritten then.
     """
     with (
-        torch_state(choose_device(device), n_threads) as chosen,
-        closing(Feed(file, n_threads)) as feed,
-        closing(Training(feed, Path(out), settings or TrainSettings(), chosen, resume)) as run,
+        torch_state(choose_device(device)) as chosen,
+        closing(Feed(file, n_threads, cache)) as feed,
+        closing(Training(feed, Path(out), settings or TrainSettings(), chosen, n_threads, resume)) as run,
     ):
         try:
             return run.to_the_end(report, stop)
-        except torch.OutOfMemoryError:
-            raise InputError(
-                f"processes_per_step = {run.settings.processes_per_step} needs more memory than {chosen} has free"
-            ) from None
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise InputError(
+                    f"processes_per_step = {run.settings.processes_per_step} needs more memory than {chosen} has free"
+                ) from None
+            raise
 
 
 class Training:
     """A network in training."""
 
-    def __init__(self, feed: Feed, out: Path, settings: TrainSettings, device: torch.device, resume: bool):
+    def __init__(
+        self,
+        feed: Feed,
+        out: Path,
+        settings: TrainSettings,
+        device: torch.device,
+        n_threads: int | None,
+        resume: bool,
+    ):
         self.feed = feed
         self.settings = settings
         self.device = device
+        self.precision = choose_precision(settings.precision, device)
         self.processes = feed.processes("train")
         self.validation = feed.processes("validation")
         for split, processes in (("train", self.processes), ("validation", self.validation)):
@@ -117,6 +130,7 @@ class Training:
         except BaseException:
             self.folder.close()
             raise
+        self.encoder = Encoder(self.network, self.precision, n_threads)
         self.began = self.saved = time.monotonic()
 
     def _recipe(self) -> str:
@@ -125,18 +139,19 @@ class Training:
             {
                 "package_version": __version__,
                 "device": self.device.type,
-                "train": self.settings.model_dump(mode="json"),
+                "train": self.settings.model_dump(mode="json") | {"precision": str(self.precision).removeprefix("torch.")},
                 "dataset": self.feed.settings.model_dump(mode="json"),
             }
         )
 
-    def _seed(self, purpose: int, number: int = 0) -> int:
-        """A seed for torch, for one purpose: of the run, of an epoch or of a step by its number."""
-        sequence = np.random.SeedSequence((self.settings.seed, purpose, number))
+    def _seed(self, purpose: int, *address: int) -> int:
+        """A seed for torch, for one purpose: of the run, of an epoch, or of a shard by its step and number."""
+        sequence = np.random.SeedSequence((self.settings.seed, purpose, *address))
         return int(sequence.generate_state(1, np.uint64)[0])
 
     def close(self) -> None:
-        """Release the folder."""
+        """Release the folder and the threads."""
+        self.encoder.close()
         if self.board is not None:
             self.board.close()
         self.folder.close()
@@ -153,7 +168,6 @@ class Training:
         """Do the steps that the epoch in course still lacks."""
         epoch = len(self.progress.epochs)
         batches = self._batches(epoch)[self.progress.step - epoch * self.steps_per_epoch :]
-        self.network.train()
         with closing(self.feed.batches(batches)) as clips_of_batches:
             for clips in clips_of_batches:
                 self._step(clips)
@@ -169,18 +183,20 @@ class Training:
 
     def _step(self, clips: list[Tensor]) -> None:
         """One step of Adam on all pairs of the states of each process in `clips`."""
-        torch.manual_seed(self._seed(STEP, self.progress.step))  # for augmentation and dropout
-        states = augment(torch.cat(clips).to(self.device), torch.default_generator)
-        entropies = self.network(to_float(states)).split([len(process) for process in clips])
-        loss = torch.stack([pair_loss(process) for process in entropies]).mean()
-        self._check(loss.item())
+        n_states = [len(process) for process in clips]
+
+        def mean_loss(entropies: Tensor) -> Tensor:
+            return torch.stack([pair_loss(process) for process in entropies.split(n_states)]).mean()
+
+        step = self.progress.step
+        entropies = self.encoder.descend(torch.cat(clips), mean_loss, lambda shard: self._seed(SHARD, step, shard))
+        scores = [score(process) for process in entropies.split(n_states)]
+        self._check(over_processes(scores).loss)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(self.progress.step)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+            group["lr"] = self._learning_rate(step)
         self.optimizer.step()
         self.progress.step += 1
-        self.progress.scores += [score(process) for process in entropies]
+        self.progress.scores += scores
 
     def _learning_rate(self, step: int) -> float:
         """Half a cosine from the setting, in step 0, towards 0."""
@@ -194,14 +210,12 @@ class Training:
                 f"{self.progress.step} steps; a smaller one is needed"
             )
 
-    @torch.no_grad()
     def _validate(self, stop: Callable[[], bool]) -> list[Score]:
         """The score of each validation process, with images as they are and without dropout."""
-        self.network.eval()
         scores = []
         with closing(self.feed.batches([process] for process in self.validation)) as batches:
             for (clips,) in batches:
-                scores.append(score(self.network(to_float(clips.to(self.device)))))
+                scores.append(score(self.encoder.entropies(clips)))
                 self._check(scores[-1].loss)
                 self._pause(stop)
         return scores
@@ -254,32 +268,6 @@ class Training:
             elapsed=time.monotonic() - self.began,
             device=str(self.device),
         )
-
-
-def choose_device(name: str) -> torch.device:
-    """torch's device for "auto" (a GPU if torch sees one), "cpu", "cuda" or "cuda:N"; InputError for any other."""
-    n_gpus = torch.cuda.device_count()
-    allowed = ["cpu", *(["cuda"] if n_gpus else []), *(f"cuda:{number}" for number in range(n_gpus))]
-    if name == "auto":
-        return torch.device("cuda" if n_gpus else "cpu")
-    if name not in allowed:
-        raise InputError(f"device = {name!r} is not allowed: torch sees auto, {', '.join(allowed)}")
-    return torch.device(name)
-
-
-@contextmanager
-def torch_state(device: torch.device, n_threads: int | None) -> Iterator[torch.device]:
-    """torch's random numbers, threads and choice of algorithms for a run; afterwards they are as before."""
-    if n_threads is not None and n_threads < 1:
-        raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
-    usual = torch.get_num_threads()
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
-        torch.set_num_threads(n_threads or usual)
-        try:
-            yield device
-        finally:
-            torch.set_num_threads(usual)
 
 
 def open_tensorboard(folder: Path, first_epoch: int) -> Any:

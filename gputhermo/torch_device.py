@@ -1,0 +1,53 @@
+"""torch on the device of a run: which one, in which precision, and with which of its global switches."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """torch's device for "auto" (a GPU if torch sees one), "cpu", "cuda" or "cuda:N"; InputError for any other."""
+    n_gpus = torch.cuda.device_count()
+    allowed = ["cpu", *(["cuda"] if n_gpus else []), *(f"cuda:{number}" for number in range(n_gpus))]
+    if name == "auto":
+        return torch.device("cuda" if n_gpus else "cpu")
+    if name not in allowed:
+        raise InputError(f"device = {name!r} is not allowed: torch sees auto, {', '.join(allowed)}")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of the convolutions' numbers: "float32", "bfloat16", or "auto" for bfloat16 where it is in hardware."""
+    if name == "auto":
+        name = "bfloat16" if multiplies_bfloat16(device) else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products of bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@contextmanager
+def torch_state(device: torch.device) -> Iterator[torch.device]:
+    """torch's random numbers, threads, rounding and choice of algorithms for a run; afterwards they are as before.
+
+    An operation uses one thread: `Encoder` runs several operations side by side. Numbers below 1e-38 count as zero,
+    as arithmetic with them is a hundred times slower and Adam's moments of idle weights come to be such.
+    """
+    n_threads = torch.get_num_threads()
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+        try:
+            yield device
+        finally:
+            torch.set_flush_denormal(False)
+            torch.set_num_threads(n_threads)
