@@ -7,6 +7,7 @@ S~ of either state, and `gputhermo.pairs` compares.
 
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -100,12 +101,38 @@ def save_network(network: EntropyNetwork, path: Path, training: str, epoch: int)
         new.write_bytes(save(weights, {FORMAT: json.dumps(description)}))
 
 
+class Origin(NamedTuple):
+    """Where weights come from."""
+
+    package_version: str
+    epoch: int
+    training: str
+    """The content of the run's settings.toml."""
+
+
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> EntropyNetwork:
     """Read a network that `save_network` wrote, ready to be evaluated (without dropout). Nothing is unpickled.
 
     Raises InputError if the file is not there, is damaged, or holds anything but such a network.
     """
-    metadata, weights = read_safetensors(Path(path))
+    description, weights = read_weights(Path(path))
+    network = EntropyNetwork(description["frames"], description["pixels"])
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(f"weights = {str(path)!r} holds the weights of another network than Table I's") from None
+    return network.to(device).eval()
+
+
+def read_origin(path: str | Path) -> Origin:
+    """Where the weights in a file come from; raises InputError as `load_network` does."""
+    description, _ = read_weights(Path(path))
+    return Origin(*(description[name] for name in Origin._fields))
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description and weights in a file; raises InputError likewise."""
+    metadata, weights = read_safetensors(path)
     if FORMAT not in metadata:
         raise InputError(f"weights = {str(path)!r} is not a {FORMAT}")
     description = json.loads(metadata[FORMAT])
@@ -114,12 +141,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Entrop
         raise InputError(
             f"weights = {str(path)!r} has format version {version}; this gputhermo reads up to {FORMAT_VERSION}"
         )
-    network = EntropyNetwork(description["frames"], description["pixels"])
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError:
-        raise InputError(f"weights = {str(path)!r} holds the weights of another network than Table I's") from None
-    return network.to(device).eval()
+    return description, weights
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
