@@ -25,6 +25,9 @@ from .model import EntropyNetwork, read_safetensors, save_network
 from .outfile import lock, replaced
 from .pairs import Score
 
+BEST, LAST = "best.safetensors", "last.safetensors"
+"""Names of the files of weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -115,8 +118,8 @@ class Folder:
         """Write the weights and the history at the end of an epoch."""
         epoch = progress.epochs[-1]
         if progress.best is epoch:
-            save_network(network, self.path / "best.safetensors", self.recipe, epoch.epoch)
-        save_network(network, self.path / "last.safetensors", self.recipe, epoch.epoch)
+            save_network(network, self.path / BEST, self.recipe, epoch.epoch)
+        save_network(network, self.path / LAST, self.recipe, epoch.epoch)
         with replaced(self.path / "history.jsonl") as new:
             lines = [json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in progress.epochs]
             new.write_text("".join(lines), encoding="utf-8")

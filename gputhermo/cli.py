@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from .claims import Results
     from .generate import Status
     from .summary import Summary
     from .train import TrainStatus
@@ -102,6 +103,28 @@ def build_parser() -> Parser:
     )
     command.add_argument("--seed", type=int, metavar="N", help="of initial weights, order, augmentation and dropout")
     command.add_argument("--resume", action="store_true", help="continue unfinished work of an earlier run")
+
+    command = commands.add_parser("evaluate", help="judge a network by the axioms of thermodynamics; write a report")
+    command.set_defaults(run=run_evaluate)
+    command.add_argument("file", type=Path, metavar="FILE", help="a dataset file, whose test processes are used")
+    command.add_argument("--weights", required=True, type=Path, metavar="FILE", help="of a network: best.safetensors")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results, figures, report")
+    command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings that replace the defaults")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    command.add_argument("--seed", type=int, metavar="N", help="of twins, splits, dusts and bootstrap samples")
+
+    command = commands.add_parser("reproduce", help="everything: generate, train, evaluate, report; skips what is done")
+    command.set_defaults(run=run_reproduce)
+    command.add_argument("--preset", required=True, help="paper or demo")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for all that is made")
+    command.add_argument("--epochs", type=int, metavar="N", help="of training, instead of the preset's")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    command.add_argument(
+        "--cache", type=float, default=8.0, metavar="GB", help="memory for clips that are read once only (default: 8)"
+    )
+    command.add_argument("--seed", type=int, metavar="N", help="of everything random")
 
     command = commands.add_parser("doctor", help="say what this machine offers and what is missing")
     command.set_defaults(run=run_doctor)
@@ -358,6 +381,90 @@ def print_trained(status: "TrainStatus", out: Path) -> None:
     table.add_row("weights", f"{out / 'best.safetensors'}, {out / 'last.safetensors'}")
     table.add_row("history", str(out / "history.jsonl"))
     new_console().print(table)
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """`gputhermo evaluate`: results, figures and report."""
+    from rich.console import Console
+
+    from .evaluate import evaluate
+    from .parameters import load_evaluate_settings
+    from .progress import show_progress, stop_on_signals
+
+    settings = load_evaluate_settings(arguments.config, seed=arguments.seed)
+    try:
+        with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
+            results = evaluate(
+                arguments.file,
+                arguments.weights,
+                arguments.out,
+                settings,
+                device=arguments.device,
+                n_threads=arguments.threads,
+                report=report,
+                stop=stop,
+            )
+    except Stopped:
+        sys.stderr.write("stopped; the same command continues from here\n")
+        return 128 + stop.signal
+    print_claims(results, arguments.out)
+    return 0
+
+
+def run_reproduce(arguments: argparse.Namespace) -> int:
+    """`gputhermo reproduce`: every stage that is not done yet."""
+    from collections.abc import Callable, Iterator
+    from contextlib import contextmanager
+
+    from rich.console import Console
+
+    from .parameters import load_evaluate_settings, load_settings, load_train_settings
+    from .progress import Status, show_progress, stop_on_signals
+    from .reproduce import STAGES, reproduce
+
+    preset, seed = arguments.preset, arguments.seed
+    settings = load_settings(preset, seed=seed)
+    training = load_train_settings(preset=preset, seed=seed, epochs=arguments.epochs)
+    evaluation = load_evaluate_settings(seed=seed)
+    console = Console(stderr=True)
+
+    @contextmanager
+    def show(stage: str) -> Iterator[Callable[[Status], None]]:
+        console.print(f"{STAGES.index(stage) + 1}/{len(STAGES)}  {stage}", highlight=False)
+        with show_progress(console) as report:
+            yield report
+
+    try:
+        with stop_on_signals() as stop:
+            results = reproduce(
+                settings,
+                training,
+                evaluation,
+                arguments.out,
+                device=arguments.device,
+                n_threads=arguments.threads,
+                cache=arguments.cache,
+                show=show,
+                stop=stop,
+            )
+    except Stopped:
+        sys.stderr.write("stopped; the same command continues from here\n")
+        return 128 + stop.signal
+    print_claims(results, arguments.out)
+    return 0
+
+
+def print_claims(results: "Results", out: Path) -> None:
+    """The claims in short, and where the report is."""
+    from .report import claim_rows
+
+    columns = ("claim", "paper", "ours [95% interval]", "true entropy", "verdict")
+    table = new_table("", *columns)
+    for row in claim_rows(results):
+        table.add_row(*row)
+    console = new_console()
+    console.print(table)
+    console.print(f"report: {out / 'report.md'}", highlight=False)
 
 
 def run_doctor(_: argparse.Namespace) -> int:

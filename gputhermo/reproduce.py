@@ -1,0 +1,79 @@
+"""From nothing to the report: generate, train and evaluate into one folder, skipping what is done.
+
+    dataset.h5   the processes
+    training/    the folder of the training run
+    and what `evaluate` writes, results.json last
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from .checkpoint import BEST
+from .claims import Results, load_results
+from .errors import InputError
+from .evaluate import evaluate
+from .feed import CACHE
+from .generate import generate
+from .parameters import EvaluateSettings, Settings, TrainSettings
+from .progress import Status
+from .train import train
+
+Show = Callable[[str], AbstractContextManager[Callable[[Status], None]]]
+"""Given the name of a stage, opens a display that is told how far the stage is."""
+STAGES = ("simulate and draw", "train", "evaluate")
+
+
+def show_nothing(stage: str) -> AbstractContextManager[Callable[[Status], None]]:
+    """A display for nobody."""
+    return nullcontext(lambda status: None)
+
+
+def reproduce(
+    settings: Settings,
+    training: TrainSettings,
+    evaluation: EvaluateSettings,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    n_threads: int | None = None,
+    cache: float = CACHE,
+    show: Show = show_nothing,
+    stop: Callable[[], bool] = lambda: False,
+) -> Results:
+    """Do every stage that the folder `out` still lacks; what is there must have been made with the same settings.
+
+    A true answer of `stop` raises Stopped with everything saved, and the same call goes on from there. Raises InputError
+    and SimulationError as the stages do.
+    """
+    out = Path(out)
+    if not out.parent.is_dir():
+        raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out = {str(out)!r} is a file; a folder is needed")
+    out.mkdir(exist_ok=True)
+    dataset, network = out / "dataset.h5", out / "training"
+    with show(STAGES[0]) as report:
+        generate(settings, dataset, device=device, n_threads=n_threads, resume=True, report=report, stop=stop)
+    with show(STAGES[1]) as report:
+        train(
+            dataset,
+            network,
+            training,
+            device=device,
+            n_threads=n_threads,
+            cache=cache,
+            resume=True,
+            report=report,
+            stop=stop,
+        )
+    finished = out / "results.json"
+    if finished.exists():
+        results = load_results(finished)
+        if (results.run.dataset, results.run.evaluation) != (settings, evaluation):
+            raise InputError(f"out = {str(out)!r} has results of other settings; remove them or choose another folder")
+        return results
+    with show(STAGES[2]) as report:
+        return evaluate(
+            dataset, network / BEST, out, evaluation, device=device, n_threads=n_threads, report=report, stop=stop
+        )
