@@ -92,9 +92,13 @@ def build_parser() -> Parser:
 
     command = commands.add_parser("train", help="train the network on the order of states in time")
     command.set_defaults(run=run_train)
-    command.add_argument("file", type=Path, metavar="FILE", help="a dataset file")
+    command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a dataset file")
+    command.add_argument("--preset", help="paper or demo: simulate its processes instead, with nothing written")
+    command.add_argument(
+        "--dataset-config", type=Path, metavar="FILE.toml", help="settings of the dataset that replace the preset's"
+    )
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for weights and history")
-    command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings that replace the defaults")
+    command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings of the training")
     command.add_argument("--epochs", type=int, metavar="N", help="times that every training process is seen")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
@@ -339,25 +343,30 @@ def run_train(arguments: argparse.Namespace) -> int:
     """`gputhermo train`: weights, from the start or from where an earlier run stopped."""
     from rich.console import Console
 
-    from .parameters import load_train_settings
+    from .parameters import load_settings, load_train_settings
     from .progress import show_progress, stop_on_signals
-    from .train import train
+    from .train import train, train_on_simulation
 
-    settings = load_train_settings(arguments.config, epochs=arguments.epochs, seed=arguments.seed)
+    preset: str | None = arguments.preset
+    if (arguments.file is None) == (preset is None):
+        raise InputError("one dataset is needed: a FILE, or --preset for one that is simulated")
+    if arguments.dataset_config is not None and preset is None:
+        raise InputError("--dataset-config is not allowed with a FILE, which has settings of its own")
+    settings = load_train_settings(arguments.config, preset or "paper", epochs=arguments.epochs, seed=arguments.seed)
     out: Path = arguments.out
+    options = {
+        "device": arguments.device,
+        "n_threads": arguments.threads,
+        "cache": arguments.cache,
+        "resume": arguments.resume,
+    }
     try:
         with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
-            status = train(
-                arguments.file,
-                out,
-                settings,
-                device=arguments.device,
-                n_threads=arguments.threads,
-                cache=arguments.cache,
-                resume=arguments.resume,
-                report=report,
-                stop=stop,
-            )
+            if preset is None:
+                status = train(arguments.file, out, settings, **options, report=report, stop=stop)
+            else:
+                dataset = load_settings(preset, arguments.dataset_config)
+                status = train_on_simulation(dataset, out, settings, **options, report=report, stop=stop)
     except Stopped:
         sys.stderr.write("stopped; the same command with --resume continues from here\n")
         return 128 + stop.signal

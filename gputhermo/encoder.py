@@ -52,7 +52,7 @@ class Encoder:
     def entropies(self, clips: Tensor) -> Tensor:
         """S~ [n], on the device, of clips uint8 [n, frames, pixels, pixels] as they are: no dropout, no gradient."""
         self.network.eval()
-        return torch.cat(list(self._workers.map(self._evaluate, clips.split(self.shard))))
+        return torch.cat(list(self._workers.map(self._evaluate, torch.split(clips, self.shard))))
 
     def _evaluate(self, clips: Tensor) -> Tensor:
         with torch.no_grad():
@@ -65,12 +65,12 @@ class Encoder:
         `seed` tells the seed of a shard by its number. Returns S~ [n], without a graph.
         """
         self.network.train()
-        shards = clips.split(self.shard)
+        shards = torch.split(clips, self.shard)
         outputs = list(self._workers.map(self._forward, shards, map(seed, range(len(shards)))))
         entropies = torch.cat([output.detach() for output in outputs]).requires_grad_()
         loss(entropies).backward()  # type: ignore[no-untyped-call]
         assert entropies.grad is not None
-        gradients = list(self._workers.map(self._backward, outputs, entropies.grad.split(self.shard)))
+        gradients = list(self._workers.map(self._backward, outputs, torch.split(entropies.grad, self.shard)))
         for parameter, *terms in zip(self.parameters, *gradients, strict=True):
             parameter.grad = terms[0]
             for term in terms[1:]:

@@ -86,7 +86,7 @@ def drop(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def save_network(network: EntropyNetwork, path: Path, training: str, epoch: int) -> None:
-    """Write the weights as safetensors: those after `epoch` of the run that `training`, TOML from `train`, describes."""
+    """Write the weights after `epoch` of the run that `training`, TOML from `train`, describes, as safetensors."""
     description = {
         "format_version": FORMAT_VERSION,
         "package_version": __version__,

@@ -63,14 +63,17 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 class Rate:
-    """Estimates the time left from the share of the work that was done since the first report."""
+    """Estimates the time left from the share of the work that was done since the first report.
+
+    A status of another class begins another stage, with shares of its own.
+    """
 
     def __init__(self) -> None:
         self.first: Status | None = None
 
     def time_left(self, status: Status) -> float | None:
         """Seconds; None while nothing is known."""
-        if self.first is None:
+        if type(self.first) is not type(status):
             self.first = status
         done, seconds = status.fraction - self.first.fraction, status.elapsed - self.first.elapsed
         return seconds * (1.0 - status.fraction) / done if done > 0.0 and seconds > 1.0 else None

@@ -13,10 +13,10 @@ from .checkpoint import BEST
 from .claims import Results, load_results
 from .errors import InputError
 from .evaluate import evaluate
-from .feed import CACHE
 from .generate import generate
 from .parameters import EvaluateSettings, Settings, TrainSettings
 from .progress import Status
+from .read_ahead import CACHE
 from .train import train
 
 Show = Callable[[str], AbstractContextManager[Callable[[Status], None]]]

@@ -1,7 +1,8 @@
 """torch on the device of a run: which one, in which precision, and with which of its global switches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -30,24 +31,36 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for products of bfloat16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    capabilities = torch.cpu.get_capabilities()
+    # Older versions of torch cannot tell.
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 @contextmanager
 def torch_state(device: torch.device) -> Iterator[torch.device]:
-    """torch's random numbers, threads, rounding and choice of algorithms for a run; afterwards they are as before.
+    """torch's random numbers, threads and choice of algorithms for a run; afterwards they are as they were before.
 
-    An operation uses one thread: `Encoder` runs several operations side by side. Numbers below 1e-38 count as zero,
-    as arithmetic with them is a hundred times slower and Adam's moments of idle weights come to be such.
+    An operation uses one thread: `Encoder` runs several operations side by side.
     """
     n_threads = torch.get_num_threads()
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
         torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
         try:
             yield device
         finally:
-            torch.set_flush_denormal(False)
             torch.set_num_threads(n_threads)
+
+
+@contextmanager
+def tiny_is_zero() -> Iterator[None]:
+    """Numbers below 1e-38 count as zero in this thread and those that it starts; afterwards it is as it was before.
+
+    Arithmetic with them is a hundred times slower on a CPU, and Adam's moments of idle weights come to be such.
+    """
+    before = float(torch.tensor(1e-20) * 1e-20) == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)

@@ -7,8 +7,8 @@ so that S~ itself, and not only its differences between states that are turned a
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from torch import Tensor
 from .checkpoint import Epoch, Folder
 from .encoder import Encoder
 from .errors import InputError, Stopped
-from .feed import CACHE, Feed
+from .feed import Feed
+from .live_feed import LiveFeed, SimulationStatus
 from .model import EntropyNetwork
 from .pairs import Score, over_pairs, over_processes, pair_loss, score
-from .parameters import TrainSettings
-from .torch_device import choose_device, choose_precision, torch_state
+from .parameters import Settings, TrainSettings
+from .read_ahead import CACHE, ReadAhead, Source
+from .torch_device import choose_device, choose_precision, tiny_is_zero, torch_state
 from .version import __version__
 
 CHECKPOINT_INTERVAL = 45.0
@@ -79,22 +81,71 @@ def train(
 
     Up to `cache` GB of clips are kept in memory once they are read. `report` is called and `stop` asked after each
     step; a true answer raises Stopped once the state is saved. On the same machine the weights depend on the settings,
-    the dataset and the kind of device only: not on threads or interruptions. Raises InputError for a file, folder, device or settings that cannot be used, and if the loss is
-    no longer a number; nothing is overwritten then.
+    the dataset and the kind of device only: not on threads or interruptions. Raises InputError for a file, folder,
+    device or settings that cannot be used, if memory does not suffice, and if the loss is no longer a number; nothing
+    is overwritten then.
     """
     with (
+        closing(Feed(file, n_threads)) as feed,
+        training(feed, out, settings, device, n_threads, cache, resume) as run,
+    ):
+        return run.to_the_end(report, stop)
+
+
+def train_on_simulation(
+    dataset: Settings,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    device: str = "auto",
+    n_threads: int | None = None,
+    cache: float = CACHE,
+    resume: bool = False,
+    report: Callable[[SimulationStatus | TrainStatus], None] = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> TrainStatus:
+    """Train as `train` does, on the dataset that `dataset` describes, which is simulated first and written nowhere.
+
+    The weights are those of `train` on the file that `generate` makes on the same device. A run that resumes simulates
+    again. Raises SimulationError if a simulation goes wrong.
+    """
+    feed = LiveFeed(dataset, str(choose_device(device)), n_threads)
+    with training(feed, out, settings, device, n_threads, cache, resume) as run:
+        if not run.finished:
+            feed.simulate(report, stop)
+        return run.to_the_end(report, stop)
+
+
+@contextmanager
+def training(
+    source: Source,
+    out: str | Path,
+    settings: TrainSettings | None,
+    device: str,
+    n_threads: int | None,
+    cache: float,
+    resume: bool,
+) -> Iterator["Training"]:
+    """A run on the clips of `source`, whose folder is claimed within the block."""
+    settings = settings or TrainSettings()
+    with (
         torch_state(choose_device(device)) as chosen,
-        closing(Feed(file, n_threads, cache)) as feed,
-        closing(Training(feed, Path(out), settings or TrainSettings(), chosen, n_threads, resume)) as run,
+        closing(Training(source, Path(out), settings, chosen, n_threads, cache, resume)) as run,
     ):
         try:
-            return run.to_the_end(report, stop)
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            yield run
+        except (MemoryError, RuntimeError) as error:
+            if out_of_memory(error):
                 raise InputError(
-                    f"processes_per_step = {run.settings.processes_per_step} needs more memory than {chosen} has free"
+                    f"processes_per_step = {settings.processes_per_step} and cache = {cache:g} GB need more memory "
+                    f"than {chosen} has free"
                 ) from None
             raise
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether that is what an error of NumPy or torch says."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 class Training:
@@ -102,26 +153,29 @@ class Training:
 
     def __init__(
         self,
-        feed: Feed,
+        source: Source,
         out: Path,
         settings: TrainSettings,
         device: torch.device,
         n_threads: int | None,
+        cache: float,
         resume: bool,
     ):
-        self.feed = feed
+        self.dataset = source.settings
+        self.clips = ReadAhead(source, cache)
         self.settings = settings
         self.device = device
         self.precision = choose_precision(settings.precision, device)
-        self.processes = feed.processes("train")
-        self.validation = feed.processes("validation")
+        self.processes = source.processes("train")
+        self.validation = source.processes("validation")
         for split, processes in (("train", self.processes), ("validation", self.validation)):
             if not processes:
                 raise InputError(f"split.{split}: the dataset has no process there; at least 1 is needed")
         self.steps_per_epoch = math.ceil(len(self.processes) / settings.processes_per_step)
         self.n_steps = settings.epochs * self.steps_per_epoch
         torch.manual_seed(self._seed(INITIAL_WEIGHTS))
-        self.network = EntropyNetwork(feed.frames, feed.pixels).to(device)
+        self.network = EntropyNetwork(self.dataset.protocol.frames, self.dataset.image.pixels).to(device)
+        self.encoder = Encoder(self.network, self.precision, n_threads)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         self.folder = Folder(out, self._recipe(), resume)
         try:
@@ -130,7 +184,6 @@ class Training:
         except BaseException:
             self.folder.close()
             raise
-        self.encoder = Encoder(self.network, self.precision, n_threads)
         self.began = self.saved = time.monotonic()
 
     def _recipe(self) -> str:
@@ -139,8 +192,9 @@ class Training:
             {
                 "package_version": __version__,
                 "device": self.device.type,
-                "train": self.settings.model_dump(mode="json") | {"precision": str(self.precision).removeprefix("torch.")},
-                "dataset": self.feed.settings.model_dump(mode="json"),
+                "train": self.settings.model_dump(mode="json")
+                | {"precision": str(self.precision).removeprefix("torch.")},
+                "dataset": self.dataset.model_dump(mode="json"),
             }
         )
 
@@ -151,6 +205,7 @@ class Training:
 
     def close(self) -> None:
         """Release the folder and the threads."""
+        self.clips.close()
         self.encoder.close()
         if self.board is not None:
             self.board.close()
@@ -158,17 +213,23 @@ class Training:
 
     def to_the_end(self, report: Callable[[TrainStatus], None], stop: Callable[[], bool]) -> TrainStatus:
         """Train what is missing."""
-        while len(self.progress.epochs) < self.settings.epochs:
-            self._train_epoch(report, stop)
-            self._finish_epoch(self._validate(stop))
-            report(self.status())
+        with tiny_is_zero():
+            while not self.finished:
+                self._train_epoch(report, stop)
+                self._finish_epoch(self._validate(stop))
+                report(self.status())
         return self.status()
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is missing."""
+        return len(self.progress.epochs) >= self.settings.epochs
 
     def _train_epoch(self, report: Callable[[TrainStatus], None], stop: Callable[[], bool]) -> None:
         """Do the steps that the epoch in course still lacks."""
         epoch = len(self.progress.epochs)
         batches = self._batches(epoch)[self.progress.step - epoch * self.steps_per_epoch :]
-        with closing(self.feed.batches(batches)) as clips_of_batches:
+        with closing(self.clips.batches(batches)) as clips_of_batches:
             for clips in clips_of_batches:
                 self._step(clips)
                 self._pause(stop)
@@ -186,11 +247,11 @@ class Training:
         n_states = [len(process) for process in clips]
 
         def mean_loss(entropies: Tensor) -> Tensor:
-            return torch.stack([pair_loss(process) for process in entropies.split(n_states)]).mean()
+            return torch.stack([pair_loss(process) for process in torch.split(entropies, n_states)]).mean()
 
         step = self.progress.step
         entropies = self.encoder.descend(torch.cat(clips), mean_loss, lambda shard: self._seed(SHARD, step, shard))
-        scores = [score(process) for process in entropies.split(n_states)]
+        scores = [score(process) for process in torch.split(entropies, n_states)]
         self._check(over_processes(scores).loss)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step)
@@ -213,7 +274,7 @@ class Training:
     def _validate(self, stop: Callable[[], bool]) -> list[Score]:
         """The score of each validation process, with images as they are and without dropout."""
         scores = []
-        with closing(self.feed.batches([process] for process in self.validation)) as batches:
+        with closing(self.clips.batches([process] for process in self.validation)) as batches:
             for (clips,) in batches:
                 scores.append(score(self.encoder.entropies(clips)))
                 self._check(scores[-1].loss)

@@ -1,0 +1,99 @@
+"""Clips of whole processes straight from a simulation; nothing is written."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .backend import Backend, select
+from .dataset import SPLITS, split_processes
+from .errors import Stopped
+from .generate import check_room
+from .parameters import Settings
+from .process import plan_processes
+from .process_run import ProcessRun, draw_process
+from .rasterize import render
+
+LEARNED = ("train", "validation")
+"""The splits that are simulated."""
+
+
+@dataclass(frozen=True)
+class SimulationStatus:
+    """How far a simulation is."""
+
+    processes_done: int
+    n_processes: int
+    fraction: float
+    """Of the estimated cost."""
+    elapsed: float
+    """Seconds since it began."""
+    device: str
+
+    def __str__(self) -> str:
+        """Processes done."""
+        return f"simulated {self.processes_done}/{self.n_processes} processes"
+
+
+class LiveFeed:
+    """The clips of the training and validation processes of a dataset that is in no file, by process.
+
+    Positions stay in memory, in float32 on the device that simulates, and are drawn when a process is read: 1 GB for
+    the paper's set. The clips are those of the file that `generate` makes of the same settings on the same device.
+
+    settings  those of the dataset
+    """
+
+    def __init__(self, settings: Settings, device: str = "auto", n_threads: int | None = None):
+        """Plan the processes; InputError for settings that cannot be carried out, or a device that is not there."""
+        self.settings = settings
+        self._planned = plan_processes(settings)
+        self._split = split_processes(settings, len(self._planned)).tolist()
+        check_room(settings)
+        self._device, self._n_threads = device, n_threads
+        self._simulator = select(device, n_threads)
+        self._artist: Backend | None = None
+        self._positions: dict[int, Any] = {}
+
+    def processes(self, split: str) -> list[int]:
+        """The processes of a split: "train", "validation" or "test"."""
+        return [index for index, code in enumerate(self._split) if code == SPLITS[split]]
+
+    def simulate(self, report: Callable[[SimulationStatus], None], stop: Callable[[], bool]) -> None:
+        """Simulate the processes of training and validation.
+
+        `report` is called and `stop` asked after each launch; a true answer raises Stopped.
+        """
+        began = time.monotonic()
+        chosen = [self._planned[index] for split in LEARNED for index in self.processes(split)]
+        backend = self._simulator
+        run = ProcessRun(chosen, self.settings, backend, lambda process: draw_process(process, self.settings, backend))
+        costs = {process.index: run.cost(process) for process in chosen}
+        while run.unfinished:
+            for process, recording in run.advance():
+                self._positions[process.index] = recording.positions.copy()
+            if stop():
+                raise Stopped
+            done = sum(costs[index] for index in self._positions)
+            done += sum(share * costs[index] for index, share in run.shares.items())
+            report(
+                SimulationStatus(
+                    processes_done=len(self._positions),
+                    n_processes=len(chosen),
+                    fraction=done / sum(costs.values()),
+                    elapsed=time.monotonic() - began,
+                    device=backend.name,
+                )
+            )
+
+    def read(self, process: int) -> Tensor:
+        """The clips of a simulated process's states in the order of time, uint8 [n_states, frames, pixels, pixels]."""
+        if self._artist is None:
+            # By the thread that reads: numba and CuPy select a device for one thread.
+            self._artist = select(self._device, self._n_threads)
+        positions = self._positions[process]
+        image, box_length = self.settings.image, self.settings.gas.box_length
+        return torch.from_dlpack(render(positions, positions.shape[2], image, box_length, self._artist))
