@@ -1,4 +1,4 @@
-# make demo    the main job, small: environment, simulation, HDF5 file, picture
+# make demo    the main job, small: environment, simulation, training, axioms, report
 # make test    environment and tests
 # make lint    formatting, common mistakes, types (`make types` alone for the last)
 # make docs    the documentation as a web site, in build/docs
@@ -15,9 +15,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 demo: .venv/installed
 	mkdir -p out
-	test -e out/demo.h5 || $(BIN)/gputhermo generate --preset demo --out out/demo.h5 --resume
-	$(BIN)/gputhermo render out/demo.h5 --process 55 --out out/demo.png
-	@echo "out/demo.h5 holds the data, out/demo.png shows a process of it"
+	$(BIN)/gputhermo reproduce --preset demo --out out/demo
+	$(BIN)/gputhermo render out/demo/dataset.h5 --process 55 --out out/demo/process.png
+	@echo "out/demo/report.md tells what was learned, out/demo/process.png shows a process"
 
 test: .venv/installed-test
 	$(BIN)/pytest

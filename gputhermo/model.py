@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from .clips import to_float
 from .errors import InputError
 from .outfile import replaced
 from .version import __version__
@@ -76,6 +77,15 @@ class EntropyNetwork(nn.Module):
             x = drop(x, generator)
         entropies: Tensor = self.dense(x)  # [n, 1], by way of 128 and 64 units
         return entropies.squeeze(1)
+
+    @torch.no_grad()
+    def representation(self, clips: Tensor) -> Tensor:
+        """S~ [n] of clips of bytes as `draw_clips` gives them, [n, 1, frames, pixels, pixels], or without the 1.
+
+        For a network that `load_network` gave: dropout is off there. For many clips `Encoder` is faster.
+        """
+        entropies: Tensor = self(to_float(clips.squeeze(1) if clips.ndim == 5 else clips))
+        return entropies
 
 
 def drop(x: Tensor, generator: torch.Generator | None) -> Tensor:
