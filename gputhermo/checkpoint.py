@@ -12,7 +12,6 @@ is replaced as a whole, the checkpoint last, so a kill at any moment costs some 
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from torch.optim import Adam
 
 from .errors import InputError
 from .model import EntropyNetwork, read_safetensors, save_network
-from .outfile import lock, replaced
+from .outfile import replaced
 from .pairs import Score
+from .workfolder import RECIPE, WorkFolder
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 """Names of the files of weights."""
@@ -67,7 +67,7 @@ class Progress:
         return min(self.epochs, key=lambda epoch: epoch.validation_loss, default=None)
 
 
-class Folder:
+class Folder(WorkFolder):
     """The folder of a training run, kept away from other processes until it is closed."""
 
     def __init__(self, path: Path, recipe: str, resume: bool):
@@ -76,43 +76,14 @@ class Folder:
         Raises InputError if something else is there, if an earlier run is there and `resume` is not set, if that was
         another run than `recipe` describes, or if another process is at it.
         """
-        self.path = path
-        self.recipe = recipe
-        if not path.parent.is_dir():
-            raise InputError(f"out = {str(path)!r} is not allowed: there is no folder {str(path.parent)!r}")
-        if path.exists() and not path.is_dir():
-            raise InputError(f"out = {str(path)!r} is a file; a folder is needed")
-        path.mkdir(exist_ok=True)
-        self._lock = lock(path)
-        try:
-            self._check_recipe(resume)
-        except BaseException:
-            self.close()
-            raise
-        for leftover in path.glob("*.new"):
-            leftover.unlink()
-
-    def _check_recipe(self, resume: bool) -> None:
-        """Compare what is to be trained with what the work in the folder was begun as."""
-        path = self.path / "settings.toml"
-        if not path.exists():
-            if any(self.path.iterdir()):
-                raise InputError(f"out = {str(self.path)!r} holds other files; remove them or choose another folder")
-            with replaced(path) as new:
-                new.write_text(self.recipe, encoding="utf-8")
-        elif not resume:
-            raise InputError(
-                f"out = {str(self.path)!r} has the work of an earlier run; continue it with --resume or remove it"
-            )
-        elif path.read_text(encoding="utf-8") != self.recipe:
-            raise InputError(
-                f"resume is not allowed: {str(path)!r} shows that the work was begun with other settings, another "
-                "dataset, another version or another kind of device"
-            )
-
-    def close(self) -> None:
-        """Let other processes work in the folder."""
-        os.close(self._lock)
+        earlier = f"out = {str(path)!r} has the work of an earlier run; continue it with --resume or remove it"
+        super().__init__(
+            path,
+            recipe,
+            mismatch=f"resume is not allowed: {str(path / RECIPE)!r} shows that the work was begun with other "
+            "settings, another dataset, another version or another kind of device",
+            refusal=None if resume else earlier,
+        )
 
     def save_epoch(self, network: EntropyNetwork, progress: Progress) -> None:
         """Write the weights and the history at the end of an epoch."""

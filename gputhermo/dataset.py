@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from .errors import InputError
+from .hdf5 import open_file
 from .parameters import Settings, validate
 
 FORMAT = "gputhermo dataset"
@@ -104,23 +104,7 @@ def split_processes(settings: Settings, n_processes: int) -> np.ndarray:
 
 def open_dataset(path: str | Path) -> h5py.File:
     """The file, opened for reading; InputError if it is not a dataset of this format."""
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise InputError(f"file = {str(path)!r} does not exist") from None
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}" if error.strerror else "is not an HDF5 file, or a damaged one"
-        raise InputError(f"file = {str(path)!r} {reason}") from None
-    if file.attrs.get("format") != FORMAT:
-        file.close()
-        raise InputError(f"file = {str(path)!r} is not a {FORMAT}")
-    version = int(file.attrs["format_version"])
-    if version > FORMAT_VERSION:
-        file.close()
-        raise InputError(
-            f"file = {str(path)!r} has format version {version}; this gputhermo reads up to {FORMAT_VERSION}"
-        )
-    return file
+    return open_file(path, FORMAT, FORMAT_VERSION)
 
 
 def settings_of(file: h5py.File) -> Settings:

@@ -8,11 +8,10 @@
 """
 
 import hashlib
-import os
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ from .errors import InputError
 from .measure import EPSILONS, JOINT_FRACTIONS, SCALES, Choices, Measured, choose, measure, network_representation
 from .model import EntropyNetwork, load_network, read_origin
 from .observables import piston_position
-from .outfile import lock
 from .paper_figures import save_paper_figures
 from .parameters import EvaluateSettings, Settings, TrainSettings, validate, validate_as
 from .process import Timetable, compile_process, plan_processes
@@ -48,6 +46,7 @@ from .relatives import RelativesStatus, make_relatives
 from .report import write_report
 from .states import N_PARTICLES, WIDTH, States, load_states
 from .torch_device import choose_device, choose_precision, torch_state
+from .workfolder import claimed
 
 RELATIVES_SHARE = 0.6
 """Of the time that an evaluation takes on two CPU cores, about, until the relatives are made."""
@@ -95,6 +94,8 @@ def evaluate(
     training = validate_as(TrainSettings, trained["train"])
     dataset_settings, sizes = examine(dataset)
     check_match(network, validate(trained["dataset"]), dataset_settings)
+    if (out / "results.json").exists():
+        raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
     with torch_state(choose_device(device)) as chosen, claimed(out):
 
         def say(stage: str, fraction: float) -> None:
@@ -147,23 +148,6 @@ def evaluate(
         save_results(results, out / "results.json")
         say("done", 1.0)
     return results
-
-
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """The folder `out`, made if need be and kept from other processes; InputError if it cannot be filled."""
-    if not out.parent.is_dir():
-        raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"out = {str(out)!r} is a file; a folder is needed")
-    if (out / "results.json").exists():
-        raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
-    out.mkdir(exist_ok=True)
-    descriptor = lock(out)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def examine(dataset: str | Path) -> tuple[Settings, dict[str, dict[str, int]]]:
@@ -271,9 +255,7 @@ def expected(found: Measured, choices: Choices) -> np.ndarray:
     return fraction * found.state + (1.0 - fraction) * found.state[choices.partner]
 
 
-def gather(
-    states: States, choices: Choices, learned: Measured, results: Results, settings: Settings
-) -> Evaluation:
+def gather(states: States, choices: Choices, learned: Measured, results: Results, settings: Settings) -> Evaluation:
     """The arrays behind the figures."""
     n_particles = states.parts[:, 0, N_PARTICLES].astype(np.int64)
     rescaled = np.empty(len(states))

@@ -1,6 +1,5 @@
-"""Output that is safe: files that are there whole or not at all, folders that one process works in."""
+"""Output that is safe: files that are there whole or not at all."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,7 @@ def replaced(path: Path) -> Iterator[Path]:
     If the block fails, nothing of it is left; if the process is killed, a file that ends in ".new" may be. Raises
     InputError if the folder of `path` does not exist.
     """
-    if not path.parent.is_dir():
-        raise InputError(f"out = {str(path)!r} is not allowed: there is no folder {str(path.parent)!r}")
+    check_parent(path)
     new = path.with_name(path.name + ".new")
     try:
         yield new
@@ -28,6 +26,12 @@ def replaced(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
+def check_parent(path: Path) -> None:
+    """Raise InputError if there is no folder for a file or folder `path` to lie in."""
+    if not path.parent.is_dir():
+        raise InputError(f"out = {str(path)!r} is not allowed: there is no folder {str(path.parent)!r}")
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -35,14 +39,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def lock(folder: Path) -> int:
-    """Hold a folder until the descriptor is closed or this process ends; InputError if another one holds it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(f"out is in use: another process works in {str(folder)!r}") from None
-    return descriptor

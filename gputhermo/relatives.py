@@ -14,8 +14,6 @@ kill costs what is unfinished of them. The HDF5 file is put together from the pa
 `parts` are N, U, Lx, Ly of each simple gas. Rows of positions beyond a state's particles are NaN.
 """
 
-import os
-import shutil
 import time
 import tomllib
 from collections.abc import Callable
@@ -32,9 +30,9 @@ import torch
 from .backend import Backend, CpuBackend, select
 from .dataset import SPLITS, open_dataset, settings_of
 from .errors import InputError, Stopped
-from .outfile import lock, replaced
+from .hdf5 import new_file, open_file
+from .outfile import check_parent
 from .parameters import EvaluateSettings, validate
-from .parts import new_file
 from .process import compile_process, plan_processes, whole_steps
 from .rasterize import render
 from .reader import ProcessReader
@@ -43,6 +41,7 @@ from .split import AXES, draw_cuts, split_and_recombine
 from .states import N_PARTICLES, States
 from .twins import TwinRun
 from .version import __version__
+from .workfolder import WorkFolder
 
 FORMAT = "gputhermo relatives"
 FORMAT_VERSION = 1
@@ -123,20 +122,14 @@ class RelativesRun:
         planned = plan_processes(self.dataset_settings)
         self.processes = [planned[index] for index in test]
         self.costs = self._costs(n_states)
-        self.folder = out.with_name(out.name + ".parts")
-        if not out.parent.is_dir():
-            raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
+        check_parent(out)
         self.finished = out.exists()
         if self.finished:
             with open_relatives(out) as file:
-                self._compare(file.attrs["recipe"], out)
-        self.folder.mkdir(exist_ok=True)
-        self._lock = lock(self.folder)
-        try:
-            self._claim_folder()
-        except BaseException:
-            self.close()
-            raise
+                if file.attrs["recipe"] != self.recipe:
+                    raise InputError(mismatch(out))
+        folder = out.with_name(out.name + ".parts")
+        self.folder = WorkFolder(folder, self.recipe, mismatch=mismatch(folder))
         self.done = {part for part in self.costs if self.finished or self._path(*part).exists()}
         self.began = time.monotonic()
 
@@ -155,26 +148,9 @@ class RelativesRun:
             costs["splits", process.index] = float(n_runs * settle) * process.n_particles**2
         return costs
 
-    def _claim_folder(self) -> None:
-        """Raise InputError if the work in the folder was begun as that of something else."""
-        path = self.folder / "recipe.toml"
-        if path.exists():
-            self._compare(path.read_text(encoding="utf-8"), self.folder)
-        else:
-            with replaced(path) as new:
-                new.write_text(self.recipe, encoding="utf-8")
-
-    def _compare(self, recipe: str, path: Path) -> None:
-        """Raise InputError if what is at `path` was made otherwise than this run would make it."""
-        if recipe != self.recipe:
-            raise InputError(
-                f"out = {str(path)!r} was made for another dataset, or with another seed, settle_time or "
-                "split_fractions, another version or another kind of device; remove it or choose another name"
-            )
-
     def close(self) -> None:
         """Let other processes work in the folder."""
-        os.close(self._lock)
+        self.folder.close()
 
     def to_the_end(self, report: Callable[[RelativesStatus], None], stop: Callable[[], bool]) -> RelativesStatus:
         """Simulate what is missing, then put the file together."""
@@ -182,7 +158,7 @@ class RelativesRun:
             self._make_twins(report, stop)
             self._make_splits(report, stop)
             self._assemble()
-        shutil.rmtree(self.folder)
+        self.folder.remove()
         return self.status({})
 
     def _make_twins(self, report: Callable[[RelativesStatus], None], stop: Callable[[], bool]) -> None:
@@ -239,7 +215,7 @@ class RelativesRun:
 
     def _path(self, kind: str, index: int) -> Path:
         """Where a part of the work is kept."""
-        return self.folder / f"{kind}-{index:06d}.h5"
+        return self.folder.path / f"{kind}-{index:06d}.h5"
 
     def _write(self, kind: str, index: int, groups: dict[str, dict[str, np.ndarray]]) -> None:
         """Write a part of the work, durably."""
@@ -273,6 +249,14 @@ class RelativesRun:
             elapsed=time.monotonic() - self.began,
             device=self.backend.name,
         )
+
+
+def mismatch(path: Path) -> str:
+    """What to say if the work at `path`, finished or not, is not this run's."""
+    return (
+        f"out = {str(path)!r} was made for another dataset, or with another seed, settle_time or split_fractions, "
+        "another version or another kind of device; remove it or choose another name"
+    )
 
 
 def describe(dataset: h5py.File, settings: EvaluateSettings, backend: Backend) -> str:
@@ -310,16 +294,7 @@ def simple_gases(recordings: list[Recording], height: float) -> np.ndarray:
 
 def open_relatives(path: str | Path) -> h5py.File:
     """The file, opened for reading; InputError if it is no file of relatives."""
-    if not Path(path).is_file():
-        raise InputError(f"file = {str(path)!r} does not exist")
-    try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise InputError(f"file = {str(path)!r} is not an HDF5 file, or a damaged one") from None
-    if file.attrs.get("format") != FORMAT or int(file.attrs["format_version"]) > FORMAT_VERSION:
-        file.close()
-        raise InputError(f"file = {str(path)!r} is not a {FORMAT} file of version {FORMAT_VERSION} or older")
-    return file
+    return open_file(path, FORMAT, FORMAT_VERSION)
 
 
 def load_relatives(

@@ -18,6 +18,7 @@ from .parameters import EvaluateSettings, Settings, TrainSettings
 from .progress import Status
 from .read_ahead import CACHE
 from .train import train
+from .workfolder import make_folder
 
 Show = Callable[[str], AbstractContextManager[Callable[[Status], None]]]
 """Given the name of a stage, opens a display that is told how far the stage is."""
@@ -47,11 +48,7 @@ def reproduce(
     and SimulationError as the stages do.
     """
     out = Path(out)
-    if not out.parent.is_dir():
-        raise InputError(f"out = {str(out)!r} is not allowed: there is no folder {str(out.parent)!r}")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"out = {str(out)!r} is a file; a folder is needed")
-    out.mkdir(exist_ok=True)
+    make_folder(out)
     dataset, network = out / "dataset.h5", out / "training"
     with show(STAGES[0]) as report:
         generate(settings, dataset, device=device, n_threads=n_threads, resume=True, report=report, stop=stop)
