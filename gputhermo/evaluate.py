@@ -1,10 +1,10 @@
 """Evaluate a network on the test states of a dataset: axioms, entropy, results.json, figures and report.
 
-    relatives.h5      twins, split and recombined states (see `relatives`)
-    evaluation.npz    the arrays behind the figures
-    figure_*.png      the paper's figures, from them
-    report.md         claims, the paper's numbers and ours
-    results.json      the same for programs; it is written last, so where it is, all is there
+relatives.h5      twins, split and recombined states (see `relatives`)
+evaluation.npz    the arrays behind the figures
+figure_*.png      the paper's figures, from them
+report.md         claims, the paper's numbers and ours
+results.json      the same for programs; it is written last, so where it is, all is there
 """
 
 import hashlib
@@ -14,29 +14,20 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import h5py
 import numpy as np
+import torch
 
-from . import axioms, entropy
 from .bootstrap import Bootstrap
-from .claims import (
-    Claim,
-    Evaluation,
-    Results,
-    Run,
-    claim,
-    dust_claim,
-    line_claims,
-    save_evaluation,
-    save_results,
-    scaled_claims,
-)
+from .claims import Evaluation, Results, Run, save_evaluation, save_results
 from .compose import compound, dusted, scaled
 from .dataset import SPLITS, open_dataset, settings_of
 from .encoder import Encoder
+from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError
-from .measure import EPSILONS, JOINT_FRACTIONS, SCALES, Choices, Measured, choose, measure, network_representation
+from .judge import claims_of, judge
+from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
 from .model import EntropyNetwork, load_network, read_origin
 from .observables import piston_position
 from .paper_figures import save_paper_figures
@@ -48,8 +39,8 @@ from .states import N_PARTICLES, WIDTH, States, load_states
 from .torch_device import choose_device, choose_precision, torch_state
 from .workfolder import claimed
 
-RELATIVES_SHARE = 0.6
-"""Of the time that an evaluation takes on two CPU cores, about, until the relatives are made."""
+RELATIVES_SHARE, MEASURED_SHARE = 0.6, 0.95
+"""Of the time that an evaluation takes on two CPU cores, about, until the relatives are made and S~ is measured."""
 EXAMPLE_SCALE, EXAMPLE_EPSILON = 0.7, 0.05
 """Lambda and epsilon of the pictures in figures 4 and 6."""
 
@@ -70,6 +61,35 @@ class EvaluateStatus:
         return self.stage
 
 
+class Course:
+    """Tells how far an evaluation is, and times its stages.
+
+    seconds  wall time of each stage that has ended
+    """
+
+    def __init__(self, device: torch.device, report: Callable[[EvaluateStatus], None]):
+        self.seconds: dict[str, float] = {}
+        self._device, self._report = device, report
+        self._began = self._stage_began = time.monotonic()
+
+    def end_stage(self, name: str) -> None:
+        """Note how long it took."""
+        now = time.monotonic()
+        self.seconds[name], self._stage_began = now - self._stage_began, now
+
+    def relatives(self, status: RelativesStatus) -> None:
+        """Relatives are in the making."""
+        self.tell(str(status), RELATIVES_SHARE * status.fraction)
+
+    def measured(self, kind: str, fraction: float) -> None:
+        """S~ is asked of a kind of states, the last of which are this share of all."""
+        self.tell(f"S~, {kind}", RELATIVES_SHARE + (MEASURED_SHARE - RELATIVES_SHARE) * fraction)
+
+    def tell(self, stage: str, fraction: float) -> None:
+        """Report this."""
+        self._report(EvaluateStatus(stage, fraction, time.monotonic() - self._began, str(self._device)))
+
+
 def evaluate(
     dataset: str | Path,
     weights: str | Path,
@@ -84,48 +104,46 @@ def evaluate(
     """Judge the network in the file `weights` by the test states of the file `dataset`; fills the folder `out`.
 
     Relatives that an earlier run made there are taken up. `report` is called and `stop` asked all the time; a true
-    answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network has
-    seen these processes in training, and if `out` has results already; nothing is overwritten then.
+    answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network may
+    have seen these processes in training, and if `out` has results already; nothing is overwritten then.
     """
-    settings = settings or EvaluateSettings()
-    out, began = Path(out), time.monotonic()
+    settings, out = settings or EvaluateSettings(), Path(out)
     origin, network = read_origin(weights), load_network(weights)
     trained = tomllib.loads(origin.training)
     training = validate_as(TrainSettings, trained["train"])
-    dataset_settings, sizes = examine(dataset)
+    with open_dataset(dataset) as file:
+        dataset_settings, sizes = settings_of(file), count(file)
     check_match(network, validate(trained["dataset"]), dataset_settings)
-    if (out / "results.json").exists():
-        raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
     with torch_state(choose_device(device)) as chosen, claimed(out):
-
-        def say(stage: str, fraction: float) -> None:
-            report(EvaluateStatus(stage, fraction, time.monotonic() - began, str(chosen)))
-
-        def say_relatives(status: RelativesStatus) -> None:
-            say(str(status), RELATIVES_SHARE * status.fraction)
-
-        relatives = out / "relatives.h5"
-        make_relatives(
-            dataset, relatives, settings, device=device, n_threads=n_threads, report=say_relatives, stop=stop
-        )
-        seconds = {"relatives": time.monotonic() - began}
+        if (out / "results.json").exists():
+            raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
+        course = Course(chosen, report)
         states = load_states(dataset, "test", n_threads)
-        choices = choose(states, relatives, settings.seed)
+        choices = choose(states, settings.seed)
         precision = choose_precision(training.precision, chosen)  # the weights were chosen by what they give in it
         with closing(Encoder(network.to(chosen), precision, n_threads)) as encoder:
+            learned_entropy = network_representation(encoder)
+            learned_entropy(states[:1])  # fails now rather than after the simulations
+            relatives = out / "relatives.h5"
+            make_relatives(
+                dataset, relatives, settings, device=device, n_threads=n_threads, report=course.relatives, stop=stop
+            )
+            course.end_stage("relatives")
             learned, true = measure(
                 states,
                 relatives,
                 choices,
-                [network_representation(encoder), entropy.true_entropy],
+                [learned_entropy, true_entropy],
                 n_threads=n_threads,
-                report=lambda stage, fraction: say(stage, RELATIVES_SHARE + (0.95 - RELATIVES_SHARE) * fraction),
+                report=course.measured,
                 stop=stop,
             )
-        seconds["representation"] = time.monotonic() - began - seconds["relatives"]
-        say("statistics", 0.95)
+        course.end_stage("representation")
+        course.tell("statistics", MEASURED_SHARE)
         bootstrap = Bootstrap(settings.seed, settings.n_resamples)
         strength = dataset_settings.gas.interaction_strength
+        found, bound = (judge(each, states, choices, strength, bootstrap) for each in (learned, true))
+        course.end_stage("statistics")
         results = Results(
             run=Run(
                 package_version=origin.package_version,
@@ -135,30 +153,29 @@ def evaluate(
                 evaluation=settings,
                 best_epoch=origin.epoch,
                 n_parameters=sum(parameter.numel() for parameter in network.parameters()),
-                weights_sha256=hashlib.sha256(Path(weights).read_bytes()).hexdigest(),
-                **sizes,
-                seconds=seconds,
+                weights_sha256=digest(weights),
+                processes=sizes["processes"],
+                states=sizes["states"],
+                seconds=course.seconds,
             ),
-            **judge(states, choices, learned, true, bootstrap, strength),
+            **claims_of(found, bound),
         )
-        evaluation = gather(states, choices, learned, results, dataset_settings)
+        evaluation = gather(states, choices, learned, found.entropy_r2, dataset_settings)
         save_evaluation(evaluation, out / "evaluation.npz")
         save_paper_figures(results, evaluation, out)
         write_report(results, out)
         save_results(results, out / "results.json")
-        say("done", 1.0)
+        course.tell("done", 1.0)
     return results
 
 
-def examine(dataset: str | Path) -> tuple[Settings, dict[str, dict[str, int]]]:
-    """Settings of a dataset file, and its numbers of processes and states by split; InputError if none is for tests."""
-    with open_dataset(dataset) as file:
-        settings = settings_of(file)
-        split, n_states = file["processes/split"][()], file["processes/n_states"][()]
+def count(dataset: h5py.File) -> dict[str, dict[str, int]]:
+    """Numbers of processes and states in each split; InputError if no process is for tests."""
+    split, n_states = dataset["processes/split"][()], dataset["processes/n_states"][()]
     members = {name: split == code for name, code in SPLITS.items()}
     if not members["test"].any():
-        raise InputError(f"dataset = {str(dataset)!r} is not allowed: it has no test process; at least 1 is needed")
-    return settings, {
+        raise InputError(f"dataset = {dataset.filename!r} is not allowed: it has no test process; at least 1 is needed")
+    return {
         "processes": {name: int(rows.sum()) for name, rows in members.items()},
         "states": {name: int(n_states[rows].sum()) for name, rows in members.items()},
     }
@@ -178,106 +195,33 @@ def check_match(network: EntropyNetwork, trained_on: Settings, dataset: Settings
         )
 
 
-def judge(
-    states: States, choices: Choices, learned: Measured, true: Measured, bootstrap: Bootstrap, strength: float
-) -> dict[str, Any]:
-    """Every claim, by its name in Results: of S~ as learned, with that of the true entropy as its bound."""
-    process, n_particles = states.process, states.parts[:, 0, N_PARTICLES]
-    half = choices.half
-    cut_process = process[choices.original]
-
-    def both(name: str, statistic: Callable[[Measured], Any]) -> Claim:
-        return claim(name, statistic(learned), statistic(true))
-
-    def order(found: Measured) -> axioms.Ordering:
-        return axioms.ordering(found.state, process, bootstrap)
-
-    def consistency(found: Measured, equal_n: bool) -> Any:
-        s = found.state[half]
-        return axioms.consistency(s, found.compound, n_particles[half], process[half], bootstrap, equal_n=equal_n)
-
-    def scaling(found: Measured, equal_n: bool) -> axioms.Agreement:
-        return axioms.scaling(found.state, found.scaled, n_particles, process, bootstrap, equal_n=equal_n)
-
-    def stability(found: Measured, k: int, equal_n: bool) -> axioms.Agreement:
-        first, second = found.dusted[k, :, 0], found.dusted[k, :, 1]
-        return axioms.stability(found.state, first, second, n_particles, process, bootstrap, equal_n=equal_n)
-
-    def dust_curve(equal_n: bool) -> tuple[Any, ...]:
-        return tuple(
-            dust_claim(epsilon, stability(learned, k, equal_n), stability(true, k, equal_n))
-            for k, epsilon in enumerate(EPSILONS)
-        )
-
-    def additivity(found: Measured) -> Any:
-        return axioms.r_squared(
-            expected(found, choices).ravel(), found.joined.ravel(), np.tile(process, len(JOINT_FRACTIONS)), bootstrap
-        )
-
-    ordering, true_ordering = order(learned), order(true)
-    scaling_at_equal_n, true_scaling = scaling(learned, True), scaling(true, True)
-    van_der_waals, virial = entropy.vdw_entropy(states.parts), entropy.virial_entropy(states.parts, strength)
-    return {
-        "test_accuracy": claim("test_accuracy", ordering.accuracy, true_ordering.accuracy),
-        "test_process_accuracy": claim(
-            "test_process_accuracy", ordering.process_accuracy, true_ordering.process_accuracy
-        ),
-        "test_loss": claim("test_loss", ordering.loss),
-        "A1_r2": both("A1_r2", lambda found: axioms.reflexivity(found.state, found.twin, process, bootstrap)),
-        "A2": claim("A2", axioms.transitivity(learned.state, process, bootstrap)),
-        "A3_agreement": both("A3_agreement", lambda found: consistency(found, True)),
-        "A3_agreement_unrestricted": both("A3_agreement_unrestricted", lambda found: consistency(found, False)),
-        "A4_agreement": claim("A4_agreement", scaling_at_equal_n.mean, true_scaling.mean),
-        "A4_agreement_unrestricted": both("A4_agreement_unrestricted", lambda found: scaling(found, False).mean),
-        "A4_scaled": scaled_claims(SCALES, scaling_at_equal_n, true_scaling),
-        "A5_split_r2": both(
-            "A5_split_r2",
-            lambda found: axioms.splitting(found.split, found.state[choices.original], cut_process, bootstrap),
-        ),
-        "A5_recombined_r2": both(
-            "A5_recombined_r2",
-            lambda found: axioms.splitting(found.split, found.recombined, cut_process, bootstrap),
-        ),
-        "A6_curve": dust_curve(True),
-        "A6_curve_unrestricted": dust_curve(False),
-        "entropy_r2": line_claims(entropy.fit_lines(learned.state, van_der_waals, n_particles, process, bootstrap)),
-        "virial_r2": line_claims(entropy.fit_lines(learned.state, virial, n_particles, process, bootstrap)),
-        "extensivity_r2": both("extensivity_r2", additivity),
-        "monotonicity": claim(
-            "monotonicity", entropy.monotonicity(learned.state, van_der_waals, n_particles, process, bootstrap)
-        ),
-    }
+def digest(weights: str | Path) -> str:
+    """SHA-256 of the file."""
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
 
 
-def expected(found: Measured, choices: Choices) -> np.ndarray:
-    """lambda S~(X) + (1 - lambda) S~(Y) of the joined states, float64 [len(JOINT_FRACTIONS), n]."""
-    fraction = np.array(JOINT_FRACTIONS)[:, None]
-    return fraction * found.state + (1.0 - fraction) * found.state[choices.partner]
-
-
-def gather(states: States, choices: Choices, learned: Measured, results: Results, settings: Settings) -> Evaluation:
-    """The arrays behind the figures."""
+def gather(
+    states: States, choices: Choices, learned: Measured, lines: dict[int, Line], settings: Settings
+) -> Evaluation:
+    """The arrays behind the figures; `lines` are those of S~ against the van der Waals entropy."""
     n_particles = states.parts[:, 0, N_PARTICLES].astype(np.int64)
-    rescaled = np.empty(len(states))
-    for size, line in results.entropy_r2.items():
-        rows = n_particles == int(size)
-        rescaled[rows] = (learned.state[rows] - line.intercept.value) / line.slope.value
+    alpha, beta = np.array([lines[size].affine_map for size in n_particles.tolist()]).T
     table = one_cycle(settings)
     corners = np.concatenate([[0], table.segment_end])
     first, second = (states[choices.half[[k]]] for k in (0, -1))
-    example, dust = states[choices.half[[0]]], states[choices.dusts[0, :1]]
-    left = scaled(example, EXAMPLE_SCALE, "y"), scaled(example, EXAMPLE_SCALE, "x")
+    dust = states[choices.dusts[0, :1]]
+    cut_in_y, cut_in_x = scaled(first, EXAMPLE_SCALE, "y"), scaled(first, EXAMPLE_SCALE, "x")
     return Evaluation(
         process=states.process,
         n_particles=n_particles,
         entropies=learned.state,
         twins=learned.twin,
-        van_der_waals=entropy.vdw_entropy(states.parts),
-        virial=entropy.virial_entropy(states.parts, settings.gas.interaction_strength),
-        rescaled=rescaled,
+        van_der_waals=vdw_entropy(states.parts),
+        virial=virial_entropy(states.parts, settings.gas.interaction_strength),
+        rescaled=alpha * learned.state + beta,
         split=learned.split,
         recombined=learned.recombined,
-        split_state=choices.original,
+        split_state=learned.original,
         joined=learned.joined.ravel(),
         expected=expected(learned, choices).ravel(),
         joined_state=np.tile(np.arange(len(states)), len(JOINT_FRACTIONS)),
@@ -286,9 +230,9 @@ def gather(states: States, choices: Choices, learned: Measured, results: Results
         recorded_time=table.clip_time,
         recorded_position=table.clip_piston,
         compound_images=last_snapshots(first, second, compound(first, second)),
-        scaled_images=last_snapshots(example, *left),
+        scaled_images=last_snapshots(first, cut_in_y, cut_in_x),
         scaled_fraction=EXAMPLE_SCALE,
-        scaled_width=float(example.parts[0, 0, WIDTH]),
+        scaled_width=float(first.parts[0, 0, WIDTH]),
         dusted_image=last_snapshots(dusted(second, dust, EXAMPLE_EPSILON))[0],
         dust_epsilon=EXAMPLE_EPSILON,
         dust_width=float(dust.parts[0, 0, WIDTH]),

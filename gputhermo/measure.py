@@ -4,7 +4,7 @@ A representation gives S~ of states. That of a network looks at the pictures; th
 known of the gas. Both are asked about the same states, a few at a time, so that composed pictures need no memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,6 @@ import numpy as np
 from .compose import at_half, compound, dusted, joined, scaled
 from .encoder import Encoder
 from .errors import InputError, Stopped
-from .parameters import EvaluateSettings
 from .relatives import load_cuts, load_relatives
 from .states import N_PARTICLES, States
 
@@ -33,39 +32,42 @@ JOINT_FRACTIONS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Lambda of (lambda X, (1 - lambda) Y): the paper's."""
 DUSTS, PARTNERS = 2, 3
 """What is drawn: a part of the address of its random numbers, beside the two of `relatives`."""
-AT_ONCE = 256
+BATCH = 256
 """States composed at the same time: 84 MB of pictures at the paper's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Which of the test states stand together.
+    """Which of the n test states stand together.
 
-    half      int64 [h]               those with the piston at L/2, of which compounds are made
-    dusts     int64 [N_DUST_PAIRS, 2]  Z1 and Z2
-    partner   int64 [n]               Y of each X in (lambda X, (1 - lambda) Y)
-    original  int64 [m]               the state that each split one was made from
+    half     int64 [h]                those with the piston at L/2, of which compounds are made
+    dusts    int64 [N_DUST_PAIRS, 2]  Z1 and Z2
+    partner  int64 [n]                Y of each X in (lambda X, (1 - lambda) Y)
     """
 
     half: np.ndarray
     dusts: np.ndarray
     partner: np.ndarray
-    original: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """S~ of n test states and of what is made from them, all float64.
+    """S~ of the n test states and of what is made from them, all float64.
 
-    state [n] and twin [n]; split [m] and recombined [m], in the order of `Choices.original`; compound [h, h], left and
-    right state; scaled [len(SCALES), n]; dusted [len(EPSILONS), N_DUST_PAIRS, 2, n], with Z1 and with Z2;
-    joined [len(JOINT_FRACTIONS), n].
+    state, twin        [n]
+    split, recombined  [m]
+    original           int64 [m]: the test state that each split one was made from
+    compound           [h, h]: of the states `Choices.half`, left and right
+    scaled             [len(SCALES), n]
+    dusted             [len(EPSILONS), 2, N_DUST_PAIRS, n]: with Z1, with Z2
+    joined             [len(JOINT_FRACTIONS), n]
     """
 
     state: np.ndarray
     twin: np.ndarray
     split: np.ndarray
     recombined: np.ndarray
+    original: np.ndarray
     compound: np.ndarray
     scaled: np.ndarray
     dusted: np.ndarray
@@ -73,7 +75,7 @@ class Measured:
 
 
 def network_representation(encoder: Encoder) -> Representation:
-    """S~ as a network gives it."""
+    """S~ as a network gives it; InputError if that is not a finite number."""
 
     def entropies(states: States) -> np.ndarray:
         found: np.ndarray = encoder.entropies(states.clips).double().cpu().numpy()
@@ -84,21 +86,26 @@ def network_representation(encoder: Encoder) -> Representation:
     return entropies
 
 
-def choose(states: States, relatives: Path, seed: int) -> Choices:
-    """Draw what stands together; InputError if the dataset has no states for it."""
-    n_particles = states.parts[:, 0, N_PARTICLES]
+def choose(states: States, seed: int) -> Choices:
+    """Draw which of the test states stand together; InputError if the dataset lacks states for it."""
     half = np.flatnonzero(at_half(states))
     if len(half) < 2:
-        raise InputError("dataset is not allowed: A3 needs at least 2 test states with the piston at L/2")
+        raise InputError(
+            f"dataset is not allowed: A3 needs at least 2 test states with the piston at L/2, not {len(half)}"
+        )
+    n_particles = states.parts[:, 0, N_PARTICLES]
+    return Choices(half=half, dusts=draw_dusts(n_particles, seed), partner=draw_partners(n_particles, seed))
+
+
+def draw_dusts(n_particles: np.ndarray, seed: int) -> np.ndarray:
+    """Pairs of two different states of the middle N, the lower one of two; InputError if there is but one state."""
     sizes = np.unique(n_particles)
-    middle = np.flatnonzero(n_particles == sizes[(len(sizes) - 1) // 2])
-    if len(middle) < 2:
-        raise InputError("dataset is not allowed: A6 needs at least 2 test states of its middle N, for dust")
+    middle = sizes[(len(sizes) - 1) // 2]
+    rows = np.flatnonzero(n_particles == middle)
+    if len(rows) < 2:
+        raise InputError(f"dataset is not allowed: A6 needs at least 2 test states of N = {middle:g}, for dust")
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, DUSTS))))
-    dusts = np.stack([random.choice(middle, 2, replace=False) for _ in range(N_DUST_PAIRS)])
-    return Choices(
-        half=half, dusts=dusts, partner=draw_partners(n_particles, seed), original=load_cuts(relatives).original
-    )
+    return np.stack([random.choice(rows, 2, replace=False) for _ in range(N_DUST_PAIRS)])
 
 
 def draw_partners(n_particles: np.ndarray, seed: int) -> np.ndarray:
@@ -108,7 +115,7 @@ def draw_partners(n_particles: np.ndarray, seed: int) -> np.ndarray:
     for size in np.unique(n_particles):
         rows = np.flatnonzero(n_particles == size)
         if len(rows) < 2:
-            raise InputError(f"dataset is not allowed: only one test state has N = {size:g}; two are needed")
+            raise InputError(f"dataset is not allowed: there must be no single test state of an N, as of N = {size:g}")
         step = random.integers(1, len(rows), len(rows))
         partner[rows] = rows[(np.arange(len(rows)) + step) % len(rows)]
     return partner
@@ -121,71 +128,67 @@ def measure(
     representations: Sequence[Representation],
     *,
     n_threads: int | None = None,
-    report: Callable[[str, float], None] = lambda stage, fraction: None,
+    report: Callable[[str, float], None] = lambda kind, fraction: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Measured]:
     """S~ of `states`, of their relatives in that file, and of all that is composed, for each representation.
 
     `report` is told what is at work and the share of all states that is done; a true answer of `stop` raises Stopped.
     """
-    n, h, m = len(states), len(choices.half), len(choices.original)
+    original = load_cuts(relatives).original
+    n, h, m = len(states), len(choices.half), len(original)
+    total = 2 * n + 2 * m + h * h + n * (len(SCALES) + len(EPSILONS) * choices.dusts.size + len(JOINT_FRACTIONS))
+    found: dict[str, list[np.ndarray]] = {}
     done = 0
-    total = 2 * n + 2 * m + h * h + n * (len(SCALES) + choices.dusts.size * len(EPSILONS) + len(JOINT_FRACTIONS))
-
-    def ask(stage: str, n_states: int, make: Callable[[slice], States]) -> np.ndarray:
-        """S~ [n_representations, n_states] of states that `make` gives by their rows."""
-        nonlocal done
-        found = []
-        for first in range(0, n_states, AT_ONCE):
-            if stop():
-                raise Stopped
-            some = make(slice(first, min(first + AT_ONCE, n_states)))
-            found.append(np.stack([represent(some) for represent in representations]))
-            done += len(some)
-            report(stage, done / total)
-        return np.concatenate(found, axis=1)
-
-    def ask_relatives(kind: Literal["twin", "split", "recombined"]) -> np.ndarray:
-        made = load_relatives(relatives, kind, n_threads)
-        return ask(kind, len(made), lambda rows: made[rows])
-
-    half = states[choices.half]
-    pairs = np.indices((h, h)).reshape(2, h * h)
-    found = {
-        "state": ask("states", n, lambda rows: states[rows]),
-        "twin": ask_relatives("twin"),
-        "split": ask_relatives("split"),
-        "recombined": ask_relatives("recombined"),
-        "compound": ask("compound", h * h, lambda rows: compound(half[pairs[0, rows]], half[pairs[1, rows]])),
-        "scaled": np.stack(
-            [
-                ask("scaled", n, lambda rows, fraction=fraction, cut=cut: scaled(states[rows], fraction, cut))
-                for fraction, cut in SCALES
-            ],
-            axis=1,
-        ),
-        "dusted": np.stack(
-            [
-                ask("dusted", n, lambda rows, dust=dust, epsilon=epsilon: dusted(states[rows], dust, epsilon))
-                for epsilon in EPSILONS
-                for dust in (states[[z]] for z in choices.dusts.flat)
-            ],
-            axis=1,
-        ),
-        "joined": np.stack(
-            [
-                ask(
-                    "joined",
-                    n,
-                    lambda rows, fraction=fraction: joined(states[rows], states[choices.partner[rows]], fraction),
-                )
-                for fraction in JOINT_FRACTIONS
-            ],
-            axis=1,
-        ),
-    }
-    shapes = {"compound": (h, h), "dusted": (len(EPSILONS), *choices.dusts.shape, n)}
+    for kind, some in everything(states, relatives, choices, n_threads):
+        if stop():
+            raise Stopped
+        found.setdefault(kind, []).append(np.stack([representation(some) for representation in representations]))
+        done += len(some)
+        report(kind, done / total)
+    shapes = {"compound": (h, h), "scaled": (-1, n), "dusted": (len(EPSILONS), 2, -1, n), "joined": (-1, n)}
+    joined_up = {kind: np.concatenate(batches, axis=1) for kind, batches in found.items()}
     return [
-        Measured(**{name: values[k].reshape(shapes.get(name, values[k].shape)) for name, values in found.items()})
+        Measured(original=original, **{kind: s[k].reshape(shapes.get(kind, -1)) for kind, s in joined_up.items()})
         for k in range(len(representations))
     ]
+
+
+def everything(
+    states: States, relatives: Path, choices: Choices, n_threads: int | None
+) -> Iterator[tuple[str, States]]:
+    """All that S~ is asked of, a few states at a time, each with its field in `Measured` and in the order there."""
+    whole = list(batches(len(states)))
+    for rows in whole:
+        yield "state", states[rows]
+    kinds: tuple[Literal["twin", "split", "recombined"], ...] = ("twin", "split", "recombined")
+    for kind in kinds:
+        made = load_relatives(relatives, kind, n_threads)
+        for rows in batches(len(made)):
+            yield kind, made[rows]
+        del made  # or it would stay while the next ones are loaded
+    left, right = (pairs.ravel() for pairs in np.meshgrid(choices.half, choices.half, indexing="ij"))
+    for rows in batches(len(left)):
+        yield "compound", compound(states[left[rows]], states[right[rows]])
+    for fraction, cut in SCALES:
+        for rows in whole:
+            yield "scaled", scaled(states[rows], fraction, cut)
+    for epsilon in EPSILONS:
+        for dust in choices.dusts.T.ravel():
+            for rows in whole:
+                yield "dusted", dusted(states[rows], states[[dust]], epsilon)
+    for fraction in JOINT_FRACTIONS:
+        for rows in whole:
+            yield "joined", joined(states[rows], states[choices.partner[rows]], fraction)
+
+
+def batches(n_states: int) -> Iterator[slice]:
+    """The rows of n states, some at a time."""
+    for first in range(0, n_states, BATCH):
+        yield slice(first, min(first + BATCH, n_states))
+
+
+def expected(found: Measured, choices: Choices) -> np.ndarray:
+    """lambda S~(X) + (1 - lambda) S~(Y) of the joined states, float64 [len(JOINT_FRACTIONS), n]."""
+    fraction = np.array(JOINT_FRACTIONS)[:, None]
+    return fraction * found.state + (1.0 - fraction) * found.state[choices.partner]

@@ -1,0 +1,116 @@
+"""Every statistic of S~ that is reported, of a network and, as what the data allow, of the true entropy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import axioms, entropy
+from .axioms import Agreement
+from .bootstrap import Bootstrap, Estimate
+from .claims import claim, dust_claim, line_claims, scaled_claims
+from .entropy import Line
+from .measure import EPSILONS, JOINT_FRACTIONS, SCALES, Choices, Measured, expected
+from .states import N_PARTICLES, States
+
+BOUNDED = (
+    "test_accuracy",
+    "test_process_accuracy",
+    "A1_r2",
+    "A3_agreement",
+    "A3_agreement_unrestricted",
+    "A4_agreement",
+    "A4_agreement_unrestricted",
+    "A5_split_r2",
+    "A5_recombined_r2",
+    "extensivity_r2",
+)
+"""Claims beside which that of the true entropy stands."""
+UNBOUNDED = ("test_loss", "A2", "monotonicity")
+"""Those that say nothing of it: the loss depends on its scale, and the others are 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What S~ comes to; fields are named as in `Results`."""
+
+    test_accuracy: Estimate
+    test_process_accuracy: Estimate
+    test_loss: Estimate
+    A1_r2: Estimate
+    A2: Estimate
+    A3_agreement: Estimate
+    A3_agreement_unrestricted: Estimate
+    A4_agreement: Estimate
+    A4_agreement_unrestricted: Estimate
+    A4_scaled: Agreement
+    """By the entries of SCALES."""
+    A5_split_r2: Estimate
+    A5_recombined_r2: Estimate
+    A6_curve: tuple[Agreement, ...]
+    """For each epsilon, by the pairs of dusts."""
+    A6_curve_unrestricted: tuple[Agreement, ...]
+    entropy_r2: dict[int, Line]
+    virial_r2: dict[int, Line]
+    extensivity_r2: Estimate
+    monotonicity: Estimate
+
+
+def judge(found: Measured, states: States, choices: Choices, strength: float, bootstrap: Bootstrap) -> Statistics:
+    """All statistics of S~ of the test states and of what is made from them.
+
+    strength  of the interaction, C_int, which the virial entropy depends on
+
+    Raises InputError if the states of some N all have the same entropy.
+    """
+    s, process, n_particles = found.state, states.process, states.parts[:, 0, N_PARTICLES]
+    of_states, of_cuts = (process, bootstrap), (process[found.original], bootstrap)
+    compounds = s[choices.half], found.compound, n_particles[choices.half], process[choices.half], bootstrap
+    van_der_waals, virial = entropy.vdw_entropy(states.parts), entropy.virial_entropy(states.parts, strength)
+    order = axioms.ordering(s, *of_states)
+    equal, unrestricted = (
+        axioms.scaling(s, found.scaled, n_particles, *of_states, equal_n=equal_n) for equal_n in (True, False)
+    )
+    curve, curve_unrestricted = (
+        tuple(
+            axioms.stability(s, with_first, with_second, n_particles, *of_states, equal_n=equal_n)
+            for with_first, with_second in found.dusted
+        )
+        for equal_n in (True, False)
+    )
+    return Statistics(
+        test_accuracy=order.accuracy,
+        test_process_accuracy=order.process_accuracy,
+        test_loss=order.loss,
+        A1_r2=axioms.reflexivity(s, found.twin, *of_states),
+        A2=axioms.transitivity(s, *of_states),
+        A3_agreement=axioms.consistency(*compounds, equal_n=True),
+        A3_agreement_unrestricted=axioms.consistency(*compounds, equal_n=False),
+        A4_agreement=equal.mean,
+        A4_agreement_unrestricted=unrestricted.mean,
+        A4_scaled=equal,
+        A5_split_r2=axioms.splitting(found.split, s[found.original], *of_cuts),
+        A5_recombined_r2=axioms.splitting(found.split, found.recombined, *of_cuts),
+        A6_curve=curve,
+        A6_curve_unrestricted=curve_unrestricted,
+        entropy_r2=entropy.fit_lines(s, van_der_waals, n_particles, *of_states),
+        virial_r2=entropy.fit_lines(s, virial, n_particles, *of_states),
+        extensivity_r2=entropy.extensivity(
+            found.joined.ravel(), expected(found, choices).ravel(), np.tile(process, len(JOINT_FRACTIONS)), bootstrap
+        ),
+        monotonicity=entropy.monotonicity(s, van_der_waals, n_particles, *of_states),
+    )
+
+
+def claims_of(learned: Statistics, true: Statistics) -> dict[str, Any]:
+    """The claims of `Results`, by name: of what was learned, with the true entropy beside it."""
+    bounded = {name: claim(name, getattr(learned, name), getattr(true, name)) for name in BOUNDED}
+    unbounded = {name: claim(name, getattr(learned, name)) for name in UNBOUNDED}
+    curves = {
+        name: tuple(map(dust_claim, EPSILONS, getattr(learned, name), getattr(true, name)))
+        for name in ("A6_curve", "A6_curve_unrestricted")
+    }
+    lines = {name: line_claims(getattr(learned, name)) for name in ("entropy_r2", "virial_r2")}
+    return (
+        bounded | unbounded | curves | lines | {"A4_scaled": scaled_claims(SCALES, learned.A4_scaled, true.A4_scaled)}
+    )
