@@ -1,4 +1,4 @@
-"""Figures and animations: the only importer of matplotlib.
+"""Figures and animations. Within the package only this module and paper_figures.py import matplotlib.
 
 Figures are matplotlib's, held by no global state; `save` writes them. Colours are those of Okabe and Ito, which
 colour-blind readers can tell apart; where colour means the number of particles it is a ramp in lightness.

@@ -1,4 +1,4 @@
-"""The figures of the paper, drawn from our data; beside figures.py the only importer of matplotlib.
+"""The figures of the paper, drawn from our data.
 
 Each function draws one figure of Kuroyanagi and Yuge (arXiv:2506.01506) from plain arrays. `save_paper_figures` writes
 all of them. Colour is the number of particles, the darker the more.

@@ -17,6 +17,7 @@ from typing import Any
 from gputhermo import cli, figures
 from gputhermo.doctor import examine_machine
 from gputhermo.reader import ProcessReader
+from gputhermo.report import table
 from gputhermo.summary import Summary, Tables, read_tables, summarise
 
 
@@ -164,12 +165,6 @@ def energy_rows(summary: Summary) -> list[tuple[Any, ...]]:
         energies = [cells[(*key, cycle)] for cycle in cycles(summary)]
         rows.append((*key, *(f"{row.energy:.4f} ± {row.deviation:.4f}" for row in energies)))
     return rows
-
-
-def table(header: tuple[str, ...], rows: list[Any]) -> str:
-    """A table in Markdown."""
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

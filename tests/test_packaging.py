@@ -67,7 +67,15 @@ def test_kernels_are_only_imported_as_part_of_the_package():
     assert [str(path) for path in [*files, ROOT / "README.md"] if as_top_level.search(path.read_text("utf-8"))] == []
 
 
+def importers(pattern: str) -> list[str]:
+    """The modules of the package with an import statement of what the pattern matches."""
+    statement = re.compile(rf"^\s*(from|import)\s+{pattern}\b", re.MULTILINE)
+    return sorted(path.name for path in (ROOT / "gputhermo").glob("*.py") if statement.search(path.read_text("utf-8")))
+
+
 def test_only_the_backend_imports_kernels():
-    importing = re.compile(r"^\s*(from|import)\s+(\.|gputhermo\.)kernels\b", re.MULTILINE)
-    modules = (ROOT / "gputhermo").glob("*.py")
-    assert [path.name for path in modules if importing.search(path.read_text("utf-8"))] == ["backend.py"]
+    assert importers(r"(\.|gputhermo\.)kernels") == ["backend.py"]
+
+
+def test_only_the_figures_import_matplotlib():
+    assert importers("matplotlib") == ["figures.py", "paper_figures.py"]
