@@ -11,13 +11,13 @@ import numpy as np
 
 from .backend import Backend, available_cores, select
 from .errors import InputError, Stopped
-from .initialize import draw, reachable
+from .initialize import reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
 from .parts import Parts, ProcessData
-from .process import Process, Timetable, compile_process, plan_processes
+from .process import Process, compile_process, estimated_cost, plan_processes
+from .process_run import draw_process, open_simulation
 from .rasterize import render
-from .simulate import Simulation
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints: with a launch and the saving itself, a kill costs less than a minute."""
@@ -94,16 +94,7 @@ class Run:
         check_room(settings)
         self.backend = select(device, n_threads) if isinstance(device, str) else device
         self.pool = ThreadPoolExecutor(n_threads or available_cores(), thread_name_prefix="compress")
-        n_max = max(settings.plan.n_particles)
-        room = self.backend.slot_memory // slot_bytes(n_max, self.tables)
-        self.simulation = Simulation(
-            n_slots=max(1, min(self.backend.n_slots, len(self.processes), room)),
-            n_max=n_max,
-            timetables=self.tables,
-            integrator=settings.integrator,
-            backend=self.backend,
-            series_interval=settings.series.interval,
-        )
+        self.simulation = open_simulation(self.processes, self.tables, settings, self.backend, settings.series.interval)
         device = self.backend.name.partition(":")[0]
         self.parts = Parts(out, settings, self.processes, device, resume, with_images)
         self.pending = [] if self.parts.finished else sorted(self.parts.missing(), key=self._cost)
@@ -113,8 +104,8 @@ class Run:
         self.resumed: dict[int, dict[str, int]] = {}
 
     def _cost(self, process: Process) -> float:
-        """Estimated cost of a process: contacts in a unit of time grow with the square of N."""
-        return float(self.tables[process.index].n_steps) * process.n_particles**2
+        """Estimated cost of a process."""
+        return estimated_cost(self.tables[process.index].n_steps, process.n_particles)
 
     def to_the_end(self, report: Callable[[Status], None], stop: Callable[[], bool]) -> Status:
         """Simulate what is missing, the longest first, then assemble the file."""
@@ -140,25 +131,14 @@ class Run:
 
     def _start(self, slot: int, process: Process) -> None:
         """Load a process into a free slot: from its checkpoint, or from the initial state that its index draws."""
-        gas = self.settings.gas
-        positions, velocities = draw(
-            process.n_particles,
-            gas.box_length,
-            gas.box_length,
-            seed=self.settings.seed,
-            stream=process.index,
-            temperature=gas.temperature,
-            kinetic_energy=process.n_particles * gas.temperature if gas.exact_energy else None,
-            backend=self.backend,
-        )
-        table = self.tables[process.index]
+        positions, velocities = draw_process(process, self.settings, self.backend)
         self.simulation.load(
             slot,
-            positions[0],
-            velocities[0],
-            gas.interaction_strength,
+            positions,
+            velocities,
+            self.settings.gas.interaction_strength,
             process.protocol,
-            table,
+            self.tables[process.index],
             name=f"process {process.index}",
         )
         checkpoint = self.parts.load_checkpoint(process.index)
@@ -260,10 +240,3 @@ def check_room(settings: Settings) -> None:
                 f"plan.n_particles = {n_particles} is not allowed: random placement reaches at most {most} in a box of "
                 f"{length:g} x {length:g}"
             )
-
-
-def slot_bytes(n_max: int, tables: list[Timetable]) -> int:
-    """About what a slot takes: its record, and half a kilobyte of state and workspace a particle."""
-    n_snapshots = max(len(table.snapshot_step) for table in tables)
-    n_clips = max(table.n_clips for table in tables)
-    return n_max * (8 * n_snapshots + 32 * n_clips + 512)

@@ -249,3 +249,8 @@ def compile_process(process: Process, settings: Settings) -> Timetable:
     """A process of a dataset on the dataset's time grid."""
     protocol = settings.protocol
     return compile_protocol(process.protocol, settings.integrator.grid_step, protocol.frames, protocol.frame_interval)
+
+
+def estimated_cost(n_steps: int, n_particles: int) -> float:
+    """What a simulation costs beside another one: contacts in a unit of time grow with the square of N."""
+    return float(n_steps) * n_particles**2

@@ -4,30 +4,66 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .backend import Backend
-from .generate import slot_bytes
 from .initialize import draw
 from .parameters import Settings
-from .process import Process, compile_process
+from .process import Process, Timetable, compile_process, estimated_cost
 from .simulate import Recording, Simulation
 
 
-def draw_process(process: Process, settings: Settings, backend: Backend) -> tuple[Any, Any]:
+def draw_process(
+    process: Process,
+    settings: Settings,
+    backend: Backend,
+    *,
+    seed: int | None = None,
+    kinetic_energy: float | None = None,
+) -> tuple[Any, Any]:
     """The initial state of a process of the dataset: positions and velocities, float64 [n_particles, 2], on the device.
 
-    It depends on the dataset's seed and the process's index alone.
+    It depends on the dataset's seed and the process's index alone. Another `seed` draws another microscopic state,
+    `kinetic_energy` sets that of the particles, which is the whole energy: nothing overlaps.
     """
     gas = settings.gas
+    if kinetic_energy is None and gas.exact_energy:
+        kinetic_energy = process.n_particles * gas.temperature
     positions, velocities = draw(
         process.n_particles,
         gas.box_length,
         gas.box_length,
-        seed=settings.seed,
+        seed=settings.seed if seed is None else seed,
         stream=process.index,
         temperature=gas.temperature,
-        kinetic_energy=process.n_particles * gas.temperature if gas.exact_energy else None,
+        kinetic_energy=kinetic_energy,
         backend=backend,
     )
     return positions[0], velocities[0]
+
+
+def slot_bytes(n_max: int, tables: Sequence[Timetable]) -> int:
+    """About what a slot takes: its record, and half a kilobyte of state and workspace a particle."""
+    n_snapshots = max(len(table.snapshot_step) for table in tables)
+    n_clips = max(table.n_clips for table in tables)
+    return n_max * (8 * n_snapshots + 32 * n_clips + 512)
+
+
+def open_simulation(
+    processes: Sequence[Process],
+    tables: Sequence[Timetable],
+    settings: Settings,
+    backend: Backend,
+    series_interval: float = 0.0,
+) -> Simulation:
+    """A slot for each process, or as many as the device has room for; `tables` are those of the processes."""
+    n_max = max(process.n_particles for process in processes)
+    room = backend.slot_memory // slot_bytes(n_max, tables)
+    return Simulation(
+        n_slots=max(1, min(backend.n_slots, len(processes), room)),
+        n_max=n_max,
+        timetables=tables,
+        integrator=settings.integrator,
+        backend=backend,
+        series_interval=series_interval,
+    )
 
 
 class ProcessRun:
@@ -39,26 +75,20 @@ class ProcessRun:
         settings: Settings,
         backend: Backend,
         start: Callable[[Process], tuple[Any, Any]],
+        name: str = "process",
     ):
-        """`start` gives the initial state of each; at least one process is needed."""
+        """`start` gives the initial state of each, `name` is what errors call them; at least one process is needed."""
         self.settings = settings
         self.start = start
+        self.name = name
         self.tables = {process.index: compile_process(process, settings) for process in processes}
         self.waiting = sorted(processes, key=self.cost)
         self.flying: dict[int, Process] = {}
-        n_max = max(process.n_particles for process in processes)
-        room = backend.slot_memory // slot_bytes(n_max, list(self.tables.values()))
-        self.simulation = Simulation(
-            n_slots=max(1, min(backend.n_slots, len(processes), room)),
-            n_max=n_max,
-            timetables=list(self.tables.values()),
-            integrator=settings.integrator,
-            backend=backend,
-        )
+        self.simulation = open_simulation(processes, list(self.tables.values()), settings, backend)
 
     def cost(self, process: Process) -> float:
-        """Estimated cost of a process: contacts in a unit of time grow with the square of N."""
-        return float(self.tables[process.index].n_steps) * process.n_particles**2
+        """Estimated cost of a process."""
+        return estimated_cost(self.tables[process.index].n_steps, process.n_particles)
 
     @property
     def unfinished(self) -> bool:
@@ -92,6 +122,6 @@ class ProcessRun:
             self.settings.gas.interaction_strength,
             process.protocol,
             self.tables[process.index],
-            name=f"process {process.index}",
+            name=f"{self.name} {process.index}",
         )
         self.flying[slot] = process

@@ -33,13 +33,14 @@ from .errors import InputError, Stopped
 from .hdf5 import new_file, open_file
 from .outfile import check_parent
 from .parameters import EvaluateSettings, validate
-from .process import compile_process, plan_processes, whole_steps
+from .process import compile_process, estimated_cost, plan_processes, whole_steps
+from .process_run import ProcessRun
 from .rasterize import render
 from .reader import ProcessReader
 from .simulate import Recording
 from .split import AXES, draw_cuts, split_and_recombine
 from .states import N_PARTICLES, States
-from .twins import TwinRun
+from .twins import draw_twin
 from .version import __version__
 from .workfolder import WorkFolder
 
@@ -134,7 +135,7 @@ class RelativesRun:
         self.began = time.monotonic()
 
     def _costs(self, n_states: np.ndarray) -> dict[tuple[str, int], float]:
-        """Estimated cost of each part of the work: contacts in a unit of time grow with the square of N."""
+        """Estimated cost of each part of the work."""
         protocol, settle_time = self.dataset_settings.protocol, self.settings.settle_time
         clip_time = (protocol.frames - 1) * protocol.frame_interval
         if settle_time < clip_time:
@@ -144,8 +145,8 @@ class RelativesRun:
         for process in self.processes:
             n_runs = 2 * len(AXES) * int(n_states[process.index])
             n_steps = compile_process(process, self.dataset_settings).n_steps
-            costs["twin", process.index] = float(n_steps) * process.n_particles**2
-            costs["splits", process.index] = float(n_runs * settle) * process.n_particles**2
+            costs["twin", process.index] = estimated_cost(n_steps, process.n_particles)
+            costs["splits", process.index] = estimated_cost(n_runs * settle, process.n_particles)
         return costs
 
     def close(self) -> None:
@@ -165,8 +166,15 @@ class RelativesRun:
         missing = [process for process in self.processes if ("twin", process.index) not in self.done]
         if not missing:
             return
-        run = TwinRun(missing, self.dataset_settings, self.settings.seed, self.backend)
-        height = self.dataset_settings.gas.box_length
+        settings, backend = self.dataset_settings, self.backend
+        run = ProcessRun(
+            missing,
+            settings,
+            backend,
+            lambda process: draw_twin(process, settings, self.settings.seed, backend),
+            name="twin of process",
+        )
+        height = settings.gas.box_length
         while run.unfinished:
             for process, recording in run.advance():
                 twin = {

@@ -8,9 +8,9 @@ import numpy as np
 
 from .backend import Backend
 from .errors import InputError
-from .generate import slot_bytes
 from .parameters import EvaluateSettings, Settings
 from .process import Hold, Partition, Protocol, compile_protocol
+from .process_run import slot_bytes
 from .simulate import Recording, simulate
 from .state import ReplicaBatch
 from .states import ENERGY, HEIGHT, N_PARTICLES, WIDTH
