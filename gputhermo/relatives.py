@@ -34,13 +34,12 @@ from .hdf5 import new_file, open_file
 from .outfile import check_parent
 from .parameters import EvaluateSettings, validate
 from .process import compile_process, estimated_cost, plan_processes, whole_steps
-from .process_run import ProcessRun
 from .rasterize import render
 from .reader import ProcessReader
 from .simulate import Recording
 from .split import AXES, draw_cuts, split_and_recombine
 from .states import N_PARTICLES, States
-from .twins import draw_twin
+from .twins import run_twins
 from .version import __version__
 from .workfolder import WorkFolder
 
@@ -166,15 +165,8 @@ class RelativesRun:
         missing = [process for process in self.processes if ("twin", process.index) not in self.done]
         if not missing:
             return
-        settings, backend = self.dataset_settings, self.backend
-        run = ProcessRun(
-            missing,
-            settings,
-            backend,
-            lambda process: draw_twin(process, settings, self.settings.seed, backend),
-            name="twin of process",
-        )
-        height = settings.gas.box_length
+        run = run_twins(missing, self.dataset_settings, self.settings.seed, self.backend)
+        height = self.dataset_settings.gas.box_length
         while run.unfinished:
             for process, recording in run.advance():
                 twin = {

@@ -24,7 +24,7 @@ from gputhermo.reader import ProcessReader
 from gputhermo.simulate import Recording
 from gputhermo.split import Cut, split_and_recombine
 from gputhermo.states import HEIGHT, N_PARTICLES, WIDTH, States, load_states
-from gputhermo.twins import TwinRun
+from gputhermo.twins import run_twins
 
 SCALE, SHARE, WALL, DUST = 0.7, 0.4, 0.6, 0.05
 """lambda of the scaled, the joined and the split states, and epsilon of the dust."""
@@ -177,7 +177,7 @@ def split_panels(dense: States, reader: ProcessReader) -> list[Panel]:
 def twin_panels(dense: States, reader: ProcessReader) -> list[Panel]:
     """X and the state of the twin process in the same hold."""
     hold = hold_at(dense, 0.75)
-    run = TwinRun([reader.process], reader.settings, EvaluateSettings().seed, CpuBackend(1))
+    run = run_twins([reader.process], reader.settings, EvaluateSettings().seed, CpuBackend(1))
     while run.unfinished:
         finished = run.advance()
     ((_, recording),) = finished
