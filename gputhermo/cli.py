@@ -465,15 +465,17 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
 
 def print_claims(results: "Results", out: Path) -> None:
     """The claims in short, and where the report is."""
-    from .report import claim_rows
+    from .report import SHORT_CLAIMS, claim_rows
 
-    columns = ("claim", "paper", "ours [95% interval]", "true entropy", "verdict")
-    table = new_table("", *columns)
-    for row in claim_rows(results):
+    table = new_table("Claims, named as in results.json", "claim")
+    for numbers in ("paper", "ours [95% interval]", "true S"):
+        table.add_column(numbers, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for row in claim_rows(results, SHORT_CLAIMS):
         table.add_row(*row)
     console = new_console()
     console.print(table)
-    console.print(f"report: {out / 'report.md'}", highlight=False)
+    console.print(f"\nreport: {out / 'report.md'}", soft_wrap=True)
 
 
 def run_doctor(_: argparse.Namespace) -> int:
