@@ -1,8 +1,8 @@
 """From nothing to the report: generate, train and evaluate into one folder, skipping what is done.
 
-    dataset.h5   the processes
-    training/    the folder of the training run
-    and what `evaluate` writes, results.json last
+dataset.h5   the processes
+training/    the folder of the training run
+and what `evaluate` writes, results.json last
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pathlib import Path
 from .checkpoint import BEST
 from .claims import Results, load_results
 from .errors import InputError
-from .evaluate import evaluate
+from .evaluate import digest, evaluate
 from .generate import generate
 from .parameters import EvaluateSettings, Settings, TrainSettings
 from .progress import Status
@@ -25,11 +25,6 @@ Show = Callable[[str], AbstractContextManager[Callable[[Status], None]]]
 STAGES = ("simulate and draw", "train", "evaluate")
 
 
-def show_nothing(stage: str) -> AbstractContextManager[Callable[[Status], None]]:
-    """A display for nobody."""
-    return nullcontext(lambda status: None)
-
-
 def reproduce(
     settings: Settings,
     training: TrainSettings,
@@ -39,13 +34,13 @@ def reproduce(
     device: str = "auto",
     n_threads: int | None = None,
     cache: float = CACHE,
-    show: Show = show_nothing,
+    show: Show = lambda stage: nullcontext(lambda status: None),
     stop: Callable[[], bool] = lambda: False,
 ) -> Results:
-    """Do every stage that the folder `out` still lacks; what is there must have been made with the same settings.
+    """Do every stage that the folder `out` still lacks.
 
-    A true answer of `stop` raises Stopped with everything saved, and the same call goes on from there. Raises InputError
-    and SimulationError as the stages do.
+    A true answer of `stop` raises Stopped with everything saved, and the same call goes on from there. Raises
+    InputError and SimulationError as the stages do, and InputError if what is there was made with other settings.
     """
     out = Path(out)
     make_folder(out)
@@ -64,13 +59,14 @@ def reproduce(
             report=report,
             stop=stop,
         )
-    finished = out / "results.json"
+    weights, finished = network / BEST, out / "results.json"
     if finished.exists():
         results = load_results(finished)
-        if (results.run.dataset, results.run.evaluation) != (settings, evaluation):
-            raise InputError(f"out = {str(out)!r} has results of other settings; remove them or choose another folder")
+        run = results.run
+        if (run.dataset, run.evaluation, run.weights_sha256) != (settings, evaluation, digest(weights)):
+            raise InputError(
+                f"out = {str(out)!r} has results of other settings or weights; remove them or choose another folder"
+            )
         return results
     with show(STAGES[2]) as report:
-        return evaluate(
-            dataset, network / BEST, out, evaluation, device=device, n_threads=n_threads, report=report, stop=stop
-        )
+        return evaluate(dataset, weights, out, evaluation, device=device, n_threads=n_threads, report=report, stop=stop)
