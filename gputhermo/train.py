@@ -6,6 +6,7 @@ so that S~ itself, and not only its differences between states that are turned a
 """
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +33,8 @@ from .version import __version__
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints within an epoch: with a step and the saving itself, a kill costs less than a minute."""
+NO_MEMORY = re.compile("can't allocate memory|could not create a primitive$|can't start new thread")
+"""What torch, oneDNN and Python say in a RuntimeError when there is none left on a CPU."""
 INITIAL_WEIGHTS, ORDER, SHARD = range(3)
 """What random numbers are drawn for: a part of the address of each seed."""
 
@@ -144,8 +147,8 @@ def training(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether that is what an error of NumPy or torch says."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether that is what an error says."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(NO_MEMORY.search(str(error)))
 
 
 class Training:

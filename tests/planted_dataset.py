@@ -9,20 +9,22 @@ from gputhermo.dataset import FORMAT, FORMAT_VERSION, SPLITS
 from gputhermo.parameters import ImageSettings, ProtocolSettings, Settings, to_toml
 
 FRAMES, PIXELS = 2, 32
-SETTINGS = Settings(protocol=ProtocolSettings(frames=FRAMES), image=ImageSettings(pixels=PIXELS, raster_pixels=PIXELS))
 
 
-def plant(path: Path, n_train: int = 12, n_validation: int = 3, n_test: int = 6) -> Path:
+def plant(path: Path, n_train: int = 12, n_validation: int = 3, n_test: int = 6, pixels: int = PIXELS) -> Path:
     """Write such a file, with 4 to 7 states a process; returns the path."""
     random = np.random.default_rng(3)
     n_processes = n_train + n_validation + n_test
     n_states = random.integers(4, 8, n_processes)
     levels = np.concatenate([random.uniform(20, 60) + 20 * np.arange(n) for n in n_states])
-    noise = random.integers(-15, 16, (len(levels), FRAMES, PIXELS, PIXELS))
+    noise = random.integers(-15, 16, (len(levels), FRAMES, pixels, pixels))
+    settings = Settings(
+        protocol=ProtocolSettings(frames=FRAMES), image=ImageSettings(pixels=pixels, raster_pixels=pixels)
+    )
     with h5py.File(path, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["settings"] = to_toml(SETTINGS)
+        file.attrs["settings"] = to_toml(settings)
         file["states/images"] = np.clip(levels[:, None, None, None] + noise, 0, 255).astype(np.uint8)
         file["processes/n_particles"] = np.full(n_processes, 10)
         file["processes/first_state"] = np.cumsum(n_states) - n_states

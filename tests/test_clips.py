@@ -25,11 +25,20 @@ def test_clips_share_the_memory_of_the_images(images: np.ndarray) -> None:
     assert clips[2, 0, 1, 3, 4] == images[2, 1, 3, 4]
 
 
-def test_grey_levels_become_zero_to_one() -> None:
+@pytest.mark.parametrize(("dtype", "roundings"), [(torch.float32, 2.0**-23), (torch.bfloat16, 2.0**-7)])
+def test_grey_levels_become_zero_to_one(dtype: torch.dtype, roundings: float) -> None:
+    """Two roundings, of 1/255 and of the product."""
     clips = as_clips(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16))
-    scaled = to_float(clips)
-    assert scaled.dtype == torch.float32
-    np.testing.assert_array_equal(scaled.flatten(), np.arange(256, dtype=np.float32) / np.float32(255))
+    scaled = to_float(clips, dtype)
+    assert scaled.dtype == dtype
+    np.testing.assert_allclose(scaled.double().flatten(), np.arange(256) / 255.0, rtol=roundings)
+    assert (scaled.min(), scaled.max()) == (0.0, 1.0)
+
+
+def test_floats_of_four_axes_lie_as_the_network_wants_them(images: np.ndarray) -> None:
+    scaled = to_float(torch.from_numpy(images))
+    assert scaled.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(scaled, images / 255.0, rtol=2.0**-23)
 
 
 def test_symmetries_are_those_of_kornia(images: np.ndarray) -> None:

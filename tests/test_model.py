@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import conv2d, linear, relu
 
 from gputhermo.errors import InputError
-from gputhermo.model import EntropyNetwork, load_network, save_network
+from gputhermo.model import EntropyNetwork, Origin, drop, load_network, read_origin, save_network
 from gputhermo.version import __version__
 
 
@@ -43,15 +43,55 @@ def test_output_is_that_of_the_layers_one_after_the_other():
     assert entropies.min() < 0.0 or entropies.max() > 0.0
 
 
-def test_dropout_is_a_quarter_of_the_flat_features_and_in_training_only():
-    network = EntropyNetwork(frames=1, pixels=32)
-    (dropout,) = (layer for layer in network.modules() if isinstance(layer, torch.nn.Dropout))
-    assert dropout.p == 0.25
-    assert [type(layer).__name__ for layer in network.head][:3] == ["Flatten", "Dropout", "Linear"]
-    clips = torch.rand(2, 1, 32, 32)
-    assert not torch.equal(network(clips), network(clips))
-    network.eval()
-    assert torch.equal(network(clips), network(clips))
+def test_dropout_zeroes_a_quarter_and_scales_the_rest_so_that_the_mean_stays():
+    features = torch.ones(500, 2000, requires_grad=True)
+    dropped = drop(features, torch.Generator().manual_seed(1))
+    zero = dropped == 0.0
+    # Binomial of 1e6 draws: five standard deviations are 0.0022.
+    assert abs(float(zero.double().mean()) - 0.25) < 0.0022
+    assert (dropped[~zero] == 1.0 / 0.75).all()
+    # Each row and each column on its own: the share has standard deviation 0.0097 of 2000 draws and 0.0194 of 500.
+    for axis, deviation in ((1, 0.0097), (0, 0.0194)):
+        shares = zero.double().mean(axis)
+        assert 0.8 * deviation < shares.std() < 1.2 * deviation
+    # The gradient goes where the features went.
+    (gradient,) = torch.autograd.grad(dropped.sum(), features)
+    assert torch.equal(gradient, dropped.detach())
+
+
+def test_what_is_dropped_comes_from_the_generator_alone():
+    features = torch.rand(3, 128)
+    first = drop(features, torch.Generator().manual_seed(4))
+    torch.manual_seed(99)
+    assert torch.equal(drop(features, torch.Generator().manual_seed(4)), first)
+    assert not torch.equal(drop(features, torch.Generator().manual_seed(5)), first)
+    assert not torch.equal(drop(features, None), drop(features, None)), "torch's own generator goes on"
+
+
+def test_dropout_is_of_the_flat_features_and_in_training_only():
+    network = EntropyNetwork(frames=1, pixels=64)
+    clips = torch.rand(3, 1, 64, 64)
+    features = network.convolutions(clips).flatten(1)
+    assert features.shape == (3, 512)
+    dropped = drop(features, torch.Generator().manual_seed(6))
+    result = network.train()(clips, torch.Generator().manual_seed(6))
+    torch.testing.assert_close(result, network.dense(dropped)[:, 0])
+    torch.testing.assert_close(network.eval()(clips), network.dense(features)[:, 0])
+
+
+def test_convolutions_compute_in_the_type_of_the_clips_and_the_rest_in_float32():
+    network = EntropyNetwork(frames=1, pixels=32).eval()
+    types = {}
+
+    def note(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        types[layer] = output.dtype
+
+    for layer in layers(network):
+        layer.register_forward_hook(note)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert network(torch.rand(2, 1, 32, 32).to(dtype)).dtype == torch.float32
+        assert [types[layer] for layer in layers(network)] == [dtype] * 5 + [torch.float32] * 3
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 def test_initial_weights_are_those_of_keras():
@@ -79,7 +119,7 @@ def test_images_too_small_to_be_halved_five_times():
 
 def test_weights_survive_the_file(tmp_path: Path):
     network = EntropyNetwork(frames=2, pixels=32)
-    save_network(network, tmp_path / "a.safetensors", training="seed = 1\n")
+    save_network(network, tmp_path / "a.safetensors", training="seed = 1\n", epoch=7)
     loaded = load_network(tmp_path / "a.safetensors")
     assert not loaded.training
     clips = torch.rand(3, 2, 32, 32)
@@ -88,7 +128,7 @@ def test_weights_survive_the_file(tmp_path: Path):
 
 def test_file_says_what_it_is(tmp_path: Path):
     path = tmp_path / "a.safetensors"
-    save_network(EntropyNetwork(frames=2, pixels=32), path, training="seed = 1\n")
+    save_network(EntropyNetwork(frames=2, pixels=32), path, training="seed = 1\n", epoch=7)
     data = path.read_bytes()
     # The format is a length in 8 bytes, a header in JSON, and numbers: nothing in it can be run.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -97,8 +137,10 @@ def test_file_says_what_it_is(tmp_path: Path):
         "package_version": __version__,
         "frames": 2,
         "pixels": 32,
+        "epoch": 7,
         "training": "seed = 1\n",
     }
+    assert read_origin(path) == Origin(__version__, epoch=7, training="seed = 1\n")
 
 
 def test_files_that_hold_no_such_network(tmp_path: Path):

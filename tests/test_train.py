@@ -3,14 +3,18 @@
 import errno
 import json
 import math
+import os
 import pickle
 import pickletools
 import re
 import signal
+import subprocess
 import sys
+import tomllib
 import types
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -21,31 +25,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_dataset import plant
 from safetensors.torch import load_file
-from tiny_dataset import make
 
-from gputhermo import checkpoint
+from gputhermo import checkpoint, torch_device
 from gputhermo import train as training
 from gputhermo.cli import main
-from gputhermo.clips import to_float
+from gputhermo.encoder import Encoder
 from gputhermo.errors import InputError, Stopped
-from gputhermo.feed import AHEAD, Feed
+from gputhermo.feed import Feed
 from gputhermo.model import load_network
 from gputhermo.pairs import over_pairs, over_processes, pair_loss, score
 from gputhermo.parameters import TrainSettings
-from gputhermo.train import TrainStatus, choose_device, train
+from gputhermo.torch_device import choose_precision
+from gputhermo.train import TrainStatus, train
 
-SETTINGS = TrainSettings(seed=4, epochs=3, processes_per_step=5)
+SETTINGS = TrainSettings(seed=4, epochs=3, processes_per_step=5, learning_rate=0.001)
 N_STEPS = 9
 """Of 12 training processes in batches of 5, 5 and 2."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks are slower on many."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(usual)
 
 
 @pytest.fixture(scope="module")
@@ -102,50 +97,6 @@ def test_means_over_pairs_and_over_processes():
     assert over_pairs(scores).loss == pytest.approx((scores[0].loss + 6 * scores[1].loss) / 7)
 
 
-# reading
-
-
-def test_feed_gives_each_process_its_states_in_order(planted: Path):
-    feed = Feed(planted)
-    with h5py.File(planted) as file:
-        split = file["processes/split"][()]
-        process = np.repeat(np.arange(len(split)), file["processes/n_states"])
-        images = file["states/images"][()]
-    assert [len(feed.processes(name)) for name in ("train", "validation", "test")] == [12, 3, 6]
-    assert feed.processes("validation") == np.flatnonzero(split == 1).tolist()
-    plan = [[3, 20], [0], [7, 8, 3]]
-    batches = list(feed.batches(plan))
-    feed.close()
-    assert [len(batch) for batch in batches] == [2, 1, 3]
-    for numbers, batch in zip(plan, batches, strict=True):
-        for number, clips in zip(numbers, batch, strict=True):
-            np.testing.assert_array_equal(clips, images[process == number])
-
-
-def test_feed_reads_ahead_but_not_far(planted: Path, monkeypatch: pytest.MonkeyPatch):
-    feed = Feed(planted)
-    read: list[int] = []
-    monkeypatch.setattr(feed, "read", read.append)
-    batches = feed.batches([[index] for index in range(12)])
-    next(batches)
-    feed.close()
-    assert read == list(range(len(read)))
-    assert 1 <= len(read) <= 1 + AHEAD
-
-
-def test_clips_of_a_file_without_images_are_drawn_alike(tmp_path: Path):
-    files = []
-    for name, options in (("with", []), ("without", ["--no-images"])):
-        (tmp_path / name).mkdir()
-        files.append(Feed(make(tmp_path / name, *options)))
-    for process in range(8):
-        with_images, without = (feed.read(process) for feed in files)
-        assert with_images.float().mean() > 0.0
-        assert torch.equal(with_images, without)
-    for feed in files:
-        feed.close()
-
-
 # runs
 
 
@@ -176,11 +127,73 @@ def test_the_same_seed_gives_the_same_files(planted: Path, whole: Path, tmp_path
     assert contents(tmp_path / "other")["last.safetensors"] != contents(whole)["last.safetensors"]
 
 
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_files_do_not_depend_on_the_number_of_threads(planted: Path, whole: Path, tmp_path: Path, n_threads: int):
+    train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=n_threads)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize(("cache", "n_reads"), [(8.0, 15), (0.0, 3 * 15)])
+def test_processes_are_read_once_if_they_fit(
+    planted: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: float, n_reads: int
+):
+    """12 training and 3 validation processes in 3 epochs."""
+    reads = []
+    read = Feed.read
+
+    def counted(feed: Feed, process: int) -> torch.Tensor:
+        reads.append(process)
+        return read(feed, process)
+
+    monkeypatch.setattr(Feed, "read", counted)
+    train(planted, tmp_path / "run", SETTINGS, device="cpu", cache=cache)
+    assert len(reads) == n_reads
+    assert len(set(reads)) == 15
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def flushes() -> bool:
+    """Whether torch takes a number below 1e-38 for zero."""
+    return float(torch.tensor(1e-20) * 1e-20) == 0.0
+
+
 def test_training_leaves_the_state_of_torch_alone(planted: Path, tmp_path: Path):
-    before = torch.get_rng_state()
-    train(planted, tmp_path / "run", TrainSettings(epochs=1), device="cpu", n_threads=2)
+    usual, before = torch.get_num_threads(), torch.get_rng_state()
+    within = []
+
+    def stop_late(status: TrainStatus) -> None:
+        within.append((torch.get_num_threads(), flushes()))
+        if len(within) == 4:
+            raise KeyboardInterrupt
+
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=2, report=stop_late)
+        assert (torch.get_num_threads(), flushes()) == (3, False)
+    finally:
+        torch.set_num_threads(usual)
+    assert set(within) == {(1, True)}
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("here", "found"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_is_noted_as_what_it_came_to(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: bool, found: str
+):
+    """So that a run is not taken up in another one on another machine."""
+    plan = SETTINGS.model_copy(update={"epochs": 1})
+    monkeypatch.setattr(torch_device, "multiplies_bfloat16", lambda device: here)
+    train(planted, tmp_path / "auto", plan, device="cpu")
+    recipe = tomllib.loads((tmp_path / "auto/settings.toml").read_text())
+    assert recipe["train"] == plan.model_dump() | {"precision": found}
+    named = plan.model_copy(update={"precision": found})
+    train(planted, tmp_path / "named", named, device="cpu")
+    assert contents(tmp_path / "named") == contents(tmp_path / "auto")
+    train(planted, tmp_path / "auto", named, device="cpu", resume=True)
+    monkeypatch.setattr(torch_device, "multiplies_bfloat16", lambda device: not here)
+    with pytest.raises(InputError, match="begun with other settings"):
+        train(planted, tmp_path / "auto", plan, device="cpu", resume=True)
 
 
 # An epoch asks after each of its 3 steps and of its 3 validation processes.
@@ -229,7 +242,7 @@ def test_checkpoints_within_an_epoch(planted: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1, report=die)
     assert saved == [True, True]
-    steps = load_file(tmp_path / "run/checkpoint.safetensors")["adam.step.head.6.bias"]
+    steps = load_file(tmp_path / "run/checkpoint.safetensors")["adam.step.dense.4.bias"]
     assert steps.item() == 2
 
 
@@ -253,12 +266,10 @@ def test_an_order_is_learned_and_holds_for_processes_never_seen(planted: Path, t
     assert "epoch 1/25  loss " in str(statuses[0])
     assert [status.fraction for status in statuses] == sorted(status.fraction for status in statuses)
     assert statuses[-1].fraction == 1.0
-    network = load_network(tmp_path / "run/best.safetensors")
-    feed = Feed(planted)
-    with torch.no_grad():
-        scores = [score(network(to_float(feed.read(process)))) for process in feed.processes("test")]
-        validation = [score(network(to_float(feed.read(process)))) for process in feed.processes("validation")]
-    feed.close()
+    network, precision = load_network(tmp_path / "run/best.safetensors"), choose_precision("auto", torch.device("cpu"))
+    with closing(Feed(planted)) as feed, closing(Encoder(network, precision)) as encoder:
+        scores = [score(encoder.entropies(feed.read(process))) for process in feed.processes("test")]
+        validation = [score(encoder.entropies(feed.read(process))) for process in feed.processes("validation")]
     assert over_pairs(scores).accuracy > 0.9
     history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == list(range(1, 26))
@@ -297,6 +308,23 @@ def is_pickle(data: bytes) -> bool:
         return bool(list(pickletools.genops(data)))
     except ValueError:
         return False
+
+
+def test_tensorboard_reads_back_the_history(planted: Path, tmp_path: Path):
+    """Also of a run that was stopped in its second epoch and resumed."""
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(Stopped):
+        train(planted, tmp_path / "run", SETTINGS, device="cpu", stop=stop_after(8))
+    train(planted, tmp_path / "run", SETTINGS, device="cpu", resume=True)
+    log = event_accumulator.EventAccumulator(str(tmp_path / "run/tensorboard"))
+    log.Reload()
+    history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
+    names = ["loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]
+    assert sorted(log.Tags()["scalars"]) == sorted(names)
+    for name in names:
+        events = log.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        assert [event.value for event in events] == pytest.approx([line[name] for line in history], rel=2.0**-23)
 
 
 def test_logs_for_tensorboard_where_it_is_installed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -381,6 +409,10 @@ def test_a_stopped_command_says_how_to_go_on(
         (["--threads", "0"], ["threads = 0"]),
         (["--device", "tpu"], ["device = 'tpu'", "cpu"]),
         (["--device", "cuda:99"], ["device = 'cuda:99'"]),
+        (["--cache", "-1"], ["cache = -1", "0 GB or more"]),
+        (["--cache", "nan"], ["cache = nan"]),
+        (["--preset", "demo"], ["one dataset", "FILE", "--preset"]),
+        (["--dataset-config", "tiny.toml"], ["--dataset-config", "FILE"]),
     ],
 )
 def test_options_that_are_not_allowed(
@@ -402,6 +434,7 @@ def test_settings_that_are_not_allowed(planted: Path, tmp_path: Path, capsys: py
 
 def test_files_that_cannot_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "run"
+    assert "one dataset" in fails(capsys, "--out", out)
     assert "does not exist" in fails(capsys, tmp_path / "none.h5", "--out", out)
     file = plant(tmp_path / "few.h5", n_validation=0)
     assert "split.validation" in fails(capsys, file, "--out", out)
@@ -452,6 +485,43 @@ def test_two_runs_do_not_share_a_folder(planted: Path, tmp_path: Path):
         train(planted, tmp_path / "run", SETTINGS, device="cpu", report=second)
 
 
+OUT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from planted_dataset import plant
+from gputhermo.cli import main
+
+folder = Path(sys.argv[1])
+small, large = plant(folder / "small.h5"), plant(folder / "large.h5", pixels=256)
+(folder / "train.toml").write_text("processes_per_step = 12\\nprecision = 'float32'\\n")
+
+def train(file, out):
+    options = ("--config", str(folder / "train.toml"), "--epochs", "1", "--device", "cpu", "--threads", "1")
+    return main(["train", str(file), "--out", str(folder / out), *options])
+
+assert train(small, "small") == 0, "all that a run imports is there from now on"
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, used + 50_000_000))
+sys.exit(train(large, "large"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited as on Linux")
+def test_too_little_memory_is_one_line(tmp_path: Path):
+    """66 clips of 256 x 256 take some 300 MB in a step; 50 MB are left."""
+    result = subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=300.0,
+        check=False,
+    )
+    assert result.returncode == 2, result.stderr
+    assert re.fullmatch(r"error: processes_per_step = 12 [^\n]+ memory [^\n]+\n", result.stderr), result.stderr
+    assert [path.name for path in (tmp_path / "large").iterdir()] == ["settings.toml"]
+
+
 def test_a_full_disk_is_one_line(
     planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -461,7 +531,3 @@ def test_a_full_disk_is_one_line(
     monkeypatch.setattr(Path, "write_bytes", full)
     assert "No space left" in fails(capsys, planted, "--out", tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["settings.toml"]
-
-
-def test_auto_takes_what_torch_has():
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
