@@ -26,6 +26,8 @@ class Ordering:
     process_accuracy: Estimate
     """Mean over processes."""
     process_loss: Estimate
+    n_pairs: int
+    """Of states."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def ordering(s: np.ndarray, process: np.ndarray, bootstrap: Bootstrap) -> Orderi
         loss=share(by_pairs @ loss, by_pairs.sum(axis=1)),
         process_accuracy=share(alike @ accuracy, alike.sum(axis=1)),
         process_loss=share(alike @ loss, alike.sum(axis=1)),
+        n_pairs=int(n_pairs.sum()),
     )
 
 

@@ -113,6 +113,7 @@ def evaluate(
     training = validate_as(TrainSettings, trained["train"])
     with open_dataset(dataset) as file:
         dataset_settings, sizes = settings_of(file), count(file)
+        speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
     check_match(network, validate(trained["dataset"]), dataset_settings)
     with torch_state(choose_device(device)) as chosen, claimed(out):
         if (out / "results.json").exists():
@@ -142,7 +143,9 @@ def evaluate(
         course.tell("statistics", MEASURED_SHARE)
         bootstrap = Bootstrap(settings.seed, settings.n_resamples)
         strength = dataset_settings.gas.interaction_strength
-        found, bound = (judge(each, states, choices, strength, bootstrap) for each in (learned, true))
+        found, bound = (
+            judge(each, states, choices, speeds[states.process], strength, bootstrap) for each in (learned, true)
+        )
         course.end_stage("statistics")
         results = Results(
             run=Run(

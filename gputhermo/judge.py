@@ -8,7 +8,7 @@ import numpy as np
 from . import axioms, entropy
 from .axioms import Agreement
 from .bootstrap import Bootstrap, Estimate
-from .claims import claim, dust_claim, line_claims, scaled_claims
+from .claims import claim, dust_claim, line_claims, scaled_claims, speed_claims
 from .entropy import Line
 from .measure import EPSILONS, JOINT_FRACTIONS, SCALES, Choices, Measured, expected
 from .states import N_PARTICLES, States
@@ -26,8 +26,8 @@ BOUNDED = (
     "extensivity_r2",
 )
 """Claims beside which that of the true entropy stands."""
-UNBOUNDED = ("test_loss", "A2", "monotonicity")
-"""Those that say nothing of it: the loss depends on its scale, and the others are 1."""
+UNBOUNDED = ("test_loss", "symmetrised_accuracy", "symmetrised_loss", "A2", "monotonicity")
+"""Those that say nothing of it: loss depends on its scale, it has no views, and A2 and monotonicity are 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,10 @@ class Statistics:
     test_accuracy: Estimate
     test_process_accuracy: Estimate
     test_loss: Estimate
+    symmetrised_accuracy: Estimate
+    symmetrised_loss: Estimate
+    order_by_speed: dict[tuple[float, float], axioms.Ordering]
+    """By the speeds of push and pull."""
     A1_r2: Estimate
     A2: Estimate
     A3_agreement: Estimate
@@ -56,9 +60,12 @@ class Statistics:
     monotonicity: Estimate
 
 
-def judge(found: Measured, states: States, choices: Choices, strength: float, bootstrap: Bootstrap) -> Statistics:
+def judge(
+    found: Measured, states: States, choices: Choices, speeds: np.ndarray, strength: float, bootstrap: Bootstrap
+) -> Statistics:
     """All statistics of S~ of the test states and of what is made from them.
 
+    speeds    of push and pull in each state's process, float64 [n, 2]
     strength  of the interaction, C_int, which the virial entropy depends on
 
     Raises InputError if the states of some N all have the same entropy.
@@ -67,7 +74,8 @@ def judge(found: Measured, states: States, choices: Choices, strength: float, bo
     of_states, of_cuts = (process, bootstrap), (process[found.original], bootstrap)
     compounds = s[choices.half], found.compound, n_particles[choices.half], process[choices.half], bootstrap
     van_der_waals, virial = entropy.vdw_entropy(states.parts), entropy.virial_entropy(states.parts, strength)
-    order = axioms.ordering(s, *of_states)
+    order, symmetrised = axioms.ordering(s, *of_states), axioms.ordering(found.view.mean(axis=0), *of_states)
+    kinds = {(push, pull): (speeds == (push, pull)).all(axis=1) for push, pull in np.unique(speeds, axis=0).tolist()}
     equal, unrestricted = (
         axioms.scaling(s, found.scaled, n_particles, *of_states, equal_n=equal_n) for equal_n in (True, False)
     )
@@ -82,6 +90,9 @@ def judge(found: Measured, states: States, choices: Choices, strength: float, bo
         test_accuracy=order.accuracy,
         test_process_accuracy=order.process_accuracy,
         test_loss=order.loss,
+        symmetrised_accuracy=symmetrised.accuracy,
+        symmetrised_loss=symmetrised.loss,
+        order_by_speed={kind: axioms.ordering(s[rows], process[rows], bootstrap) for kind, rows in kinds.items()},
         A1_r2=axioms.reflexivity(s, found.twin, *of_states),
         A2=axioms.transitivity(s, *of_states),
         A3_agreement=axioms.consistency(*compounds, equal_n=True),
@@ -111,6 +122,8 @@ def claims_of(learned: Statistics, true: Statistics) -> dict[str, Any]:
         for name in ("A6_curve", "A6_curve_unrestricted")
     }
     lines = {name: line_claims(getattr(learned, name)) for name in ("entropy_r2", "virial_r2")}
-    return (
-        bounded | unbounded | curves | lines | {"A4_scaled": scaled_claims(SCALES, learned.A4_scaled, true.A4_scaled)}
-    )
+    tables = {
+        "A4_scaled": scaled_claims(SCALES, learned.A4_scaled, true.A4_scaled),
+        "order_by_speed": speed_claims(learned.order_by_speed, true.order_by_speed),
+    }
+    return bounded | unbounded | curves | lines | tables

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from .clips import N_SYMMETRIES, transform
 from .compose import at_half, compound, dusted, joined, scaled
 from .encoder import Encoder
 from .errors import InputError, Stopped
@@ -30,6 +31,8 @@ N_DUST_PAIRS = 3
 """Z1 and Z2 (ours: the paper shows one pair and speaks of several)."""
 JOINT_FRACTIONS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Lambda of (lambda X, (1 - lambda) Y): the paper's."""
+VIEWS = tuple((symmetry, reverse) for reverse in (False, True) for symmetry in range(N_SYMMETRIES))
+"""Of a clip: the symmetries of the square, forwards and backwards in time (`clips.transform`)."""
 DUSTS, PARTNERS = 2, 3
 """What is drawn: a part of the address of its random numbers, beside the two of `relatives`."""
 BATCH = 256
@@ -55,6 +58,7 @@ class Measured:
     """S~ of the n test states and of what is made from them, all float64.
 
     state, twin        [n]
+    view               [len(VIEWS), n]: of the states under the symmetries that entropy does not see
     split, recombined  [m]
     original           int64 [m]: the test state that each split one was made from
     compound           [h, h]: of the states `Choices.half`, left and right
@@ -65,6 +69,7 @@ class Measured:
 
     state: np.ndarray
     twin: np.ndarray
+    view: np.ndarray
     split: np.ndarray
     recombined: np.ndarray
     original: np.ndarray
@@ -137,7 +142,8 @@ def measure(
     """
     original = load_cuts(relatives).original
     n, h, m = len(states), len(choices.half), len(original)
-    total = 2 * n + 2 * m + h * h + n * (len(SCALES) + len(EPSILONS) * choices.dusts.size + len(JOINT_FRACTIONS))
+    changes = len(VIEWS) + len(SCALES) + len(EPSILONS) * choices.dusts.size + len(JOINT_FRACTIONS)
+    total = 2 * n + 2 * m + h * h + n * changes
     found: dict[str, list[np.ndarray]] = {}
     done = 0
     for kind, some in everything(states, relatives, choices, n_threads):
@@ -146,7 +152,8 @@ def measure(
         found.setdefault(kind, []).append(np.stack([representation(some) for representation in representations]))
         done += len(some)
         report(kind, done / total)
-    shapes = {"compound": (h, h), "scaled": (-1, n), "dusted": (len(EPSILONS), 2, -1, n), "joined": (-1, n)}
+    shapes: dict[str, tuple[int, ...]] = {"compound": (h, h), "dusted": (len(EPSILONS), 2, -1, n)}
+    shapes |= dict.fromkeys(("view", "scaled", "joined"), (-1, n))
     joined_up = {kind: np.concatenate(batches, axis=1) for kind, batches in found.items()}
     return [
         Measured(original=original, **{kind: s[k].reshape(shapes.get(kind, -1)) for kind, s in joined_up.items()})
@@ -161,6 +168,10 @@ def everything(
     whole = list(batches(len(states)))
     for rows in whole:
         yield "state", states[rows]
+    for symmetry, reverse in VIEWS:
+        for rows in whole:
+            some = states[rows]
+            yield "view", States(transform(some.clips, symmetry, reverse), some.parts, some.process)
     kinds: tuple[Literal["twin", "split", "recombined"], ...] = ("twin", "split", "recombined")
     for kind in kinds:
         made = load_relatives(relatives, kind, n_threads)

@@ -105,7 +105,8 @@ def measured(states: States, relatives: Path, choices: Choices) -> dict[str, Mea
 def judged(measured: dict[str, Measured], states: States, choices: Choices) -> dict[str, Statistics]:
     strength = SETTINGS.gas.interaction_strength
     names = ("true", "energy", "number", "chance")
-    return {name: judge(measured[name], states, choices, strength, Bootstrap(1, 50)) for name in names}
+    speeds = np.stack([np.where(states.process % 2, 0.1, 0.5), np.full(len(states), 0.5)], axis=-1)
+    return {name: judge(measured[name], states, choices, speeds, strength, Bootstrap(1, 50)) for name in names}
 
 
 # what stands together
