@@ -106,6 +106,7 @@ def build_parser() -> Parser:
         "--cache", type=float, default=8.0, metavar="GB", help="memory for clips that are read once only (default: 8)"
     )
     command.add_argument("--seed", type=int, metavar="N", help="of initial weights, order, augmentation and dropout")
+    command.add_argument("--split-seed", type=int, metavar="N", help="draws another split than that of the dataset")
     command.add_argument("--resume", action="store_true", help="continue unfinished work of an earlier run")
 
     command = commands.add_parser("evaluate", help="judge a network by the axioms of thermodynamics; write a report")
@@ -352,7 +353,13 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise InputError("one dataset is needed: a FILE, or --preset for one that is simulated")
     if arguments.dataset_config is not None and preset is None:
         raise InputError("--dataset-config is not allowed with a FILE, which has settings of its own")
-    settings = load_train_settings(arguments.config, preset or "paper", epochs=arguments.epochs, seed=arguments.seed)
+    settings = load_train_settings(
+        arguments.config,
+        preset or "paper",
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        split_seed=arguments.split_seed,
+    )
     out: Path = arguments.out
     options = {
         "device": arguments.device,

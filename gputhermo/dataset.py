@@ -91,9 +91,9 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def split_processes(settings: Settings, n_processes: int) -> np.ndarray:
-    """Which split each process belongs to, uint8 [n_processes], drawn from the seed."""
-    order = np.random.Generator(np.random.Philox(settings.seed)).permutation(n_processes)
+def split_processes(settings: Settings, n_processes: int, seed: int | None = None) -> np.ndarray:
+    """Which split each process belongs to, uint8 [n_processes], drawn from `seed`; by default that of the settings."""
+    order = np.random.Generator(np.random.Philox(settings.seed if seed is None else seed)).permutation(n_processes)
     n_train = round(settings.split.train * n_processes)
     n_validation = round(settings.split.validation * n_processes)
     split = np.full(n_processes, SPLITS["test"], dtype=np.uint8)
@@ -110,3 +110,9 @@ def open_dataset(path: str | Path) -> h5py.File:
 def settings_of(file: h5py.File) -> Settings:
     """The settings that a dataset was made with."""
     return validate(tomllib.loads(file.attrs["settings"]))
+
+
+def split_of(file: h5py.File, seed: int | None = None) -> np.ndarray:
+    """Which split each process belongs to, uint8 [n_processes]: as the file says, or drawn anew from `seed`."""
+    split: np.ndarray = file["processes/split"][()]
+    return split if seed is None else split_processes(settings_of(file), len(split), seed)

@@ -22,7 +22,7 @@ import torch
 from .bootstrap import Bootstrap
 from .claims import Evaluation, Results, Run, save_evaluation, save_results
 from .compose import compound, dusted, scaled
-from .dataset import SPLITS, open_dataset, settings_of
+from .dataset import SPLITS, open_dataset, settings_of, split_of
 from .encoder import Encoder
 from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError
@@ -112,14 +112,14 @@ def evaluate(
     trained = tomllib.loads(origin.training)
     training = validate_as(TrainSettings, trained["train"])
     with open_dataset(dataset) as file:
-        dataset_settings, sizes = settings_of(file), count(file)
+        dataset_settings, sizes = settings_of(file), count(file, training.split_seed)
         speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
     check_match(network, validate(trained["dataset"]), dataset_settings)
     with torch_state(choose_device(device)) as chosen, claimed(out):
         if (out / "results.json").exists():
             raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
         course = Course(chosen, report)
-        states = load_states(dataset, "test", n_threads)
+        states = load_states(dataset, "test", n_threads, training.split_seed)
         choices = choose(states, settings.seed)
         precision = choose_precision(training.precision, chosen)  # the weights were chosen by what they give in it
         with closing(Encoder(network.to(chosen), precision, n_threads)) as encoder:
@@ -127,7 +127,14 @@ def evaluate(
             learned_entropy(states[:1])  # fails now rather than after the simulations
             relatives = out / "relatives.h5"
             make_relatives(
-                dataset, relatives, settings, device=device, n_threads=n_threads, report=course.relatives, stop=stop
+                dataset,
+                relatives,
+                settings,
+                split_seed=training.split_seed,
+                device=device,
+                n_threads=n_threads,
+                report=course.relatives,
+                stop=stop,
             )
             course.end_stage("relatives")
             learned, true = measure(
@@ -172,9 +179,9 @@ def evaluate(
     return results
 
 
-def count(dataset: h5py.File) -> dict[str, dict[str, int]]:
-    """Numbers of processes and states in each split; InputError if no process is for tests."""
-    split, n_states = dataset["processes/split"][()], dataset["processes/n_states"][()]
+def count(dataset: h5py.File, split_seed: int | None) -> dict[str, dict[str, int]]:
+    """Numbers of processes and states in each split, by `split_of`; InputError if no process is for tests."""
+    split, n_states = split_of(dataset, split_seed), dataset["processes/n_states"][()]
     members = {name: split == code for name, code in SPLITS.items()}
     if not members["test"].any():
         raise InputError(f"dataset = {dataset.filename!r} is not allowed: it has no test process; at least 1 is needed")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .backend import CpuBackend
-from .dataset import SPLITS, open_dataset, settings_of
+from .dataset import SPLITS, open_dataset, settings_of, split_of
 from .rasterize import render
 
 
@@ -16,13 +16,16 @@ class Feed:
     settings  those of the dataset
     """
 
-    def __init__(self, path: str | Path, n_threads: int | None = None):
-        """Open the file; InputError if it is no dataset. `n_threads` draw images where there are none."""
+    def __init__(self, path: str | Path, n_threads: int | None = None, split_seed: int | None = None):
+        """Open the file; InputError if it is no dataset.
+
+        `n_threads` draw images where there are none. `split_seed` draws another split than the file's.
+        """
         self._file = open_dataset(path)
         self.settings = settings_of(self._file)
         processes = self._file["processes"]
         self._n_particles = processes["n_particles"][()]
-        self._split = processes["split"][()]
+        self._split = split_of(self._file, split_seed)
         first, count = processes["first_state"][()].tolist(), processes["n_states"][()].tolist()
         self._rows = [slice(a, a + n) for a, n in zip(first, count, strict=True)]
         self._artist = None if "images" in self._file["states"] else CpuBackend(n_threads)

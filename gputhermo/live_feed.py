@@ -47,11 +47,17 @@ class LiveFeed:
     settings  those of the dataset
     """
 
-    def __init__(self, settings: Settings, device: str = "auto", n_threads: int | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        device: str = "auto",
+        n_threads: int | None = None,
+        split_seed: int | None = None,
+    ):
         """Plan the processes; InputError for settings that cannot be carried out, or a device that is not there."""
         self.settings = settings
         self._planned = plan_processes(settings)
-        self._split = split_processes(settings, len(self._planned)).tolist()
+        self._split = split_processes(settings, len(self._planned), split_seed).tolist()
         check_room(settings)
         self._device, self._n_threads = device, n_threads
         self._simulator = select(device, n_threads)

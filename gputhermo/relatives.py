@@ -28,7 +28,7 @@ import tomli_w
 import torch
 
 from .backend import Backend, CpuBackend, select
-from .dataset import SPLITS, open_dataset, settings_of
+from .dataset import SPLITS, open_dataset, settings_of, split_of
 from .errors import InputError, Stopped
 from .hdf5 import new_file, open_file
 from .outfile import check_parent
@@ -86,6 +86,7 @@ def make_relatives(
     out: str | Path,
     settings: EvaluateSettings | None = None,
     *,
+    split_seed: int | None = None,
     device: str | Backend = "auto",
     n_threads: int | None = None,
     report: Callable[[RelativesStatus], None] = lambda status: None,
@@ -93,12 +94,15 @@ def make_relatives(
 ) -> RelativesStatus:
     """Make the relatives of all test states of the file `dataset` and write them to `out`.
 
-    Work of an earlier run is taken up, and a finished file left as it is. `report` is called and `stop` asked after
-    each launch of twins and each process of splits; a true answer raises Stopped. The file depends on the dataset, the
-    settings, the version and the kind of device only: not on threads or interruptions. Raises InputError for what
-    cannot be used, and if `out` is something else; nothing is overwritten then.
+    `split_seed` draws another split than the file's. Work of an earlier run is taken up, and a finished file left as
+    it is. `report` is called and `stop` asked after each launch of twins and each process of splits; a true answer
+    raises Stopped. The file depends on the dataset, the settings, the split, the version and the kind of device only:
+    not on threads or interruptions. Raises InputError for what cannot be used, and if `out` is something else; nothing
+    is overwritten then.
     """
-    with closing(RelativesRun(Path(dataset), Path(out), settings or EvaluateSettings(), device, n_threads)) as run:
+    with closing(
+        RelativesRun(Path(dataset), Path(out), settings or EvaluateSettings(), split_seed, device, n_threads)
+    ) as run:
         return run.to_the_end(report, stop)
 
 
@@ -106,7 +110,13 @@ class RelativesRun:
     """Relatives in the making: in a folder beside `out`, a file for each process's twin and one for its splits."""
 
     def __init__(
-        self, dataset: Path, out: Path, settings: EvaluateSettings, device: str | Backend, n_threads: int | None
+        self,
+        dataset: Path,
+        out: Path,
+        settings: EvaluateSettings,
+        split_seed: int | None,
+        device: str | Backend,
+        n_threads: int | None,
     ):
         self.dataset = dataset
         self.out = out
@@ -114,8 +124,8 @@ class RelativesRun:
         self.backend = select(device, n_threads) if isinstance(device, str) else device
         with open_dataset(dataset) as file:
             self.dataset_settings = settings_of(file)
-            self.recipe = describe(file, settings, self.backend)
-            test = np.flatnonzero(file["processes/split"][()] == SPLITS["test"])
+            self.recipe = describe(file, settings, split_seed, self.backend)
+            test = np.flatnonzero(split_of(file, split_seed) == SPLITS["test"])
             n_states = file["processes/n_states"][()]
         if not len(test):
             raise InputError(f"file = {str(dataset)!r} has no test process; at least 1 is needed")
@@ -259,10 +269,12 @@ def mismatch(path: Path) -> str:
     )
 
 
-def describe(dataset: h5py.File, settings: EvaluateSettings, backend: Backend) -> str:
+def describe(dataset: h5py.File, settings: EvaluateSettings, split_seed: int | None, backend: Backend) -> str:
     """All that relatives depend on, as TOML."""
+    split = {} if split_seed is None else {"split_seed": split_seed}
     return tomli_w.dumps(
         {
+            **split,
             "package_version": __version__,
             "device": backend.name.partition(":")[0],
             "evaluate": settings.model_dump(mode="json", include={"seed", "settle_time", "split_fractions"}),

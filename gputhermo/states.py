@@ -36,12 +36,13 @@ class States:
         return States(self.clips[rows], self.parts[rows], self.process[rows])
 
 
-def load_states(path: str | Path, split: str, n_threads: int | None = None) -> States:
+def load_states(path: str | Path, split: str, n_threads: int | None = None, split_seed: int | None = None) -> States:
     """All states of a split ("train", "validation" or "test") of a dataset file, in its order.
 
-    A file without images is drawn, by `n_threads`. Memory is that of the clips, 0.3 MB each at the paper's size.
+    A file without images is drawn, by `n_threads`; `split_seed` draws another split than the file's. Memory is that of
+    the clips, 0.3 MB each at the paper's size.
     """
-    feed = Feed(path, n_threads)
+    feed = Feed(path, n_threads, split_seed)
     try:
         processes = feed.processes(split)
         clips = [feed.read(process) for process in processes]

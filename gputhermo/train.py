@@ -88,8 +88,9 @@ def train(
     device or settings that cannot be used, if memory does not suffice, and if the loss is no longer a number; nothing
     is overwritten then.
     """
+    settings = settings or TrainSettings()
     with (
-        closing(Feed(file, n_threads)) as feed,
+        closing(Feed(file, n_threads, settings.split_seed)) as feed,
         training(feed, out, settings, device, n_threads, cache, resume) as run,
     ):
         return run.to_the_end(report, stop)
@@ -112,7 +113,8 @@ def train_on_simulation(
     The weights are those of `train` on the file that `generate` makes on the same device. A run that resumes simulates
     again. Raises SimulationError if a simulation goes wrong.
     """
-    feed = LiveFeed(dataset, str(choose_device(device)), n_threads)
+    settings = settings or TrainSettings()
+    feed = LiveFeed(dataset, str(choose_device(device)), n_threads, settings.split_seed)
     with training(feed, out, settings, device, n_threads, cache, resume) as run:
         if not run.finished:
             feed.simulate(report, stop)
@@ -123,14 +125,13 @@ def train_on_simulation(
 def training(
     source: Source,
     out: str | Path,
-    settings: TrainSettings | None,
+    settings: TrainSettings,
     device: str,
     n_threads: int | None,
     cache: float,
     resume: bool,
 ) -> Iterator["Training"]:
     """A run on the clips of `source`, whose folder is claimed within the block."""
-    settings = settings or TrainSettings()
     with (
         torch_state(choose_device(device)) as chosen,
         closing(Training(source, Path(out), settings, chosen, n_threads, cache, resume)) as run,
@@ -195,7 +196,7 @@ class Training:
             {
                 "package_version": __version__,
                 "device": self.device.type,
-                "train": self.settings.model_dump(mode="json")
+                "train": self.settings.model_dump(mode="json", exclude_none=True)
                 | {"precision": str(self.precision).removeprefix("torch.")},
                 "dataset": self.dataset.model_dump(mode="json"),
             }

@@ -6,6 +6,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,7 @@ from gputhermo import cli
 from gputhermo import evaluate as evaluation
 from gputhermo import relatives as relatives_module
 from gputhermo.claims import Evaluation, Results, load_evaluation, load_results
-from gputhermo.dataset import SPLITS
+from gputhermo.dataset import SPLITS, split_processes
 from gputhermo.errors import Stopped
 from gputhermo.evaluate import EvaluateStatus, digest, evaluate
 from gputhermo.feed import Feed
@@ -97,6 +98,24 @@ def test_everything_is_there(finished: Path, dataset: Path, weights: Path):
     assert run.weights_sha256 == digest(weights)
     assert run.n_parameters == sum(parameter.numel() for parameter in load_network(weights).parameters())
     assert set(run.seconds) == {"relatives", "representation", "statistics"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_split_is_that_of_training_and_evaluation(dataset: Path, tmp_path: Path):
+    """No process that a network learned from, or was chosen by, is one that it is judged by."""
+    training = TRAINING.model_copy(update={"split_seed": 6, "epochs": 1})
+    train(dataset, tmp_path / "training", training, device="cpu", n_threads=1)
+    results = evaluate(
+        dataset, tmp_path / "training/best.safetensors", tmp_path / "out", EVALUATE, device="cpu", n_threads=1
+    )
+    drawn = split_processes(SETTINGS, 16, seed=6)
+    assert not np.array_equal(drawn, split_processes(SETTINGS, 16))
+    arrays = load_evaluation(tmp_path / "out/evaluation.npz")
+    np.testing.assert_array_equal(np.unique(arrays.process), np.flatnonzero(drawn == SPLITS["test"]))
+    assert results.run.training.split_seed == 6
+    with closing(Feed(dataset, split_seed=6)) as feed:
+        for split, code in SPLITS.items():
+            assert feed.processes(split) == np.flatnonzero(drawn == code).tolist()
 
 
 def test_the_table_at_the_end_fits_into_a_line_of_100_characters(
