@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tomli_w
 import torch
 from planted_dataset import plant
 from tiny_dataset import CONFIG, make
@@ -75,6 +76,17 @@ def test_a_simulation_gives_the_clips_of_the_file(folder: Path, tiny: Settings):
     fractions = [status.fraction for status in statuses]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_another_split_is_the_same_for_a_file_and_a_simulation(folder: Path, tiny: Settings):
+    def validation(seed: int | None) -> list[int]:
+        live = LiveFeed(tiny, "cpu", split_seed=seed).processes("validation")
+        with closing(Feed(folder / "tiny.h5", split_seed=seed)) as stored:
+            assert stored.processes("validation") == live
+        return live
+
+    assert validation(None) == validation(tiny.seed)
+    assert len({tuple(validation(seed)) for seed in range(10)}) > 1
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -152,7 +164,7 @@ def test_mistakes_are_found_before_anything_is_simulated(tiny: Settings, from_fi
 def test_command_trains_on_a_simulation(
     folder: Path, from_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    (tmp_path / "train.toml").write_text("processes_per_step = 2\n")
+    (tmp_path / "train.toml").write_text(tomli_w.dumps(TRAINING.model_dump(exclude_none=True) | {"epochs": 9}))
     command = ["train", "--preset", "demo", "--out", str(tmp_path / "run"), "--device", "cpu", "--epochs", "2"]
     configs = ["--dataset-config", str(folder / "tiny.toml"), "--config", str(tmp_path / "train.toml")]
     assert main([*command, *configs]) == 0

@@ -186,7 +186,7 @@ def test_auto_precision_is_noted_as_what_it_came_to(
     monkeypatch.setattr(torch_device, "multiplies_bfloat16", lambda device: here)
     train(planted, tmp_path / "auto", plan, device="cpu")
     recipe = tomllib.loads((tmp_path / "auto/settings.toml").read_text())
-    assert recipe["train"] == plan.model_dump() | {"precision": found}
+    assert recipe["train"] == plan.model_dump(exclude_none=True) | {"precision": found}
     named = plan.model_copy(update={"precision": found})
     train(planted, tmp_path / "named", named, device="cpu")
     assert contents(tmp_path / "named") == contents(tmp_path / "auto")
