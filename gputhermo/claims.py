@@ -26,8 +26,6 @@ PAPER = {
     "test_accuracy": 0.9534,
     "test_process_accuracy": 0.9534,
     "test_loss": 0.1041,
-    "symmetrised_accuracy": 0.9534,
-    "symmetrised_loss": 0.1041,
     "A1_r2": 0.9951,
     "A2": 1.0,
     "A3_agreement": 0.9995,
@@ -66,9 +64,9 @@ class Claim(Interval):
 
     paper: FiniteFloat | None = None
     """None where the paper gives no number."""
-    bound: Interval | None = None
-    """The same of the true entropy in the place of S~, on the same states: what the data allow. None where that says
-    nothing: the loss depends on the scale of S~, and A2 holds for any number."""
+    reference: Interval | None = None
+    """The same of the van der Waals entropy at the true energy, in the place of S~, on the same states. None where that
+    says nothing: the loss depends on the scale of S~, and A2 holds for any number."""
 
 
 class ScaledClaim(Claim):
@@ -106,6 +104,9 @@ class Run(Section):
     """What was trained, on what, and what it was evaluated on."""
 
     package_version: str
+    """That evaluated."""
+    training_version: str
+    """The version of this package that trained."""
     device: str
     """Kind of device that the network was trained on."""
     dataset: Settings
@@ -167,26 +168,28 @@ def interval(estimate: Estimate) -> Interval:
     return Interval(**dataclasses.asdict(estimate))
 
 
-def claim(name: str, estimate: Estimate, bound: Estimate | None = None) -> Claim:
-    """The claim of that name, the paper's number with it; `bound` is the estimate for the true entropy."""
+def claim(name: str, estimate: Estimate, reference: Estimate | None = None) -> Claim:
+    """The claim of that name, the paper's number with it; `reference` is the estimate for the van der Waals entropy."""
     return Claim(
-        **dataclasses.asdict(estimate), paper=PAPER.get(name), bound=None if bound is None else interval(bound)
+        **dataclasses.asdict(estimate),
+        paper=PAPER.get(name),
+        reference=None if reference is None else interval(reference),
     )
 
 
 def scaled_claims(
-    kinds: Sequence[tuple[float, Literal["x", "y"]]], agreement: Agreement, bound: Agreement | None = None
+    kinds: Sequence[tuple[float, Literal["x", "y"]]], agreement: Agreement, reference: Agreement | None = None
 ) -> tuple[ScaledClaim, ...]:
     """A4 for each lambda and cut in `kinds`, which `Agreement.each` is in the order of."""
-    bounds = [None] * len(kinds) if bound is None else [interval(each) for each in bound.each]
+    references = [None] * len(kinds) if reference is None else [interval(each) for each in reference.each]
     return tuple(
-        ScaledClaim(**dataclasses.asdict(each), fraction=fraction, cut=cut, bound=its_bound)
-        for (fraction, cut), each, its_bound in zip(kinds, agreement.each, bounds, strict=True)
+        ScaledClaim(**dataclasses.asdict(each), fraction=fraction, cut=cut, reference=its_reference)
+        for (fraction, cut), each, its_reference in zip(kinds, agreement.each, references, strict=True)
     )
 
 
 def speed_claims(
-    orders: Mapping[tuple[float, float], Ordering], bounds: Mapping[tuple[float, float], Ordering]
+    orders: Mapping[tuple[float, float], Ordering], references: Mapping[tuple[float, float], Ordering]
 ) -> tuple[SpeedClaim, ...]:
     """Accuracy for each pair of speeds, push and pull."""
     return tuple(
@@ -195,30 +198,30 @@ def speed_claims(
             push_speed=push,
             pull_speed=pull,
             n_pairs=order.n_pairs,
-            bound=interval(bounds[push, pull].accuracy),
+            reference=interval(references[push, pull].accuracy),
         )
         for (push, pull), order in orders.items()
     )
 
 
-def dust_claim(epsilon: float, agreement: Agreement, bound: Agreement | None = None) -> DustClaim:
+def dust_claim(epsilon: float, agreement: Agreement, reference: Agreement | None = None) -> DustClaim:
     """A6 for one epsilon, from the agreement for each of several pairs of dusts."""
     return DustClaim(
         **dataclasses.asdict(agreement.mean),
         epsilon=epsilon,
         pairs=tuple(each.value for each in agreement.each),
-        bound=None if bound is None else interval(bound.mean),
+        reference=None if reference is None else interval(reference.mean),
     )
 
 
-def line_claims(lines: Mapping[int, Line], bounds: Mapping[int, Line] | None = None) -> dict[str, LineClaim]:
+def line_claims(lines: Mapping[int, Line], references: Mapping[int, Line] | None = None) -> dict[str, LineClaim]:
     """R^2, slope and intercept by N."""
     return {
         str(n): LineClaim(
             **dataclasses.asdict(line.r2),
             slope=interval(line.slope),
             intercept=interval(line.intercept),
-            bound=None if bounds is None else interval(bounds[n].r2),
+            reference=None if references is None else interval(references[n].r2),
         )
         for n, line in lines.items()
     }
@@ -316,7 +319,7 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write evaluation.npz."""
     arrays = {field.name: np.asarray(getattr(evaluation, field.name)) for field in dataclasses.fields(evaluation)}
     with replaced(path) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_evaluation(path: str | Path) -> Evaluation:

@@ -103,7 +103,7 @@ def build_parser() -> Parser:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     command.add_argument(
-        "--cache", type=float, default=8.0, metavar="GB", help="memory for clips that are read once only (default: 8)"
+        "--cache", type=float, default=8.0, metavar="GB", help="memory in which clips that were read stay (default: 8)"
     )
     command.add_argument("--seed", type=int, metavar="N", help="of initial weights, order, augmentation and dropout")
     command.add_argument("--split-seed", type=int, metavar="N", help="draws another split than that of the dataset")
@@ -127,7 +127,7 @@ def build_parser() -> Parser:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     command.add_argument(
-        "--cache", type=float, default=8.0, metavar="GB", help="memory for clips that are read once only (default: 8)"
+        "--cache", type=float, default=8.0, metavar="GB", help="memory in which clips that were read stay (default: 8)"
     )
     command.add_argument("--seed", type=int, metavar="N", help="of everything random")
 
@@ -475,7 +475,7 @@ def print_claims(results: "Results", out: Path) -> None:
     from .report import SHORT_CLAIMS, claim_rows
 
     table = new_table("Claims, named as in results.json", "claim")
-    for numbers in ("paper", "ours [95% interval]", "true S"):
+    for numbers in ("paper", "ours [95% interval]", "van der Waals"):
         table.add_column(numbers, justify="right", no_wrap=True)
     table.add_column("verdict")
     for row in claim_rows(results, SHORT_CLAIMS):

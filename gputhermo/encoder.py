@@ -21,6 +21,16 @@ GPU_SHARD = 1024
 """Clips: 5 GB of pixels and activations at the paper's size."""
 
 
+def alone() -> None:
+    """A thread that computes without help, and takes numbers below 1e-38 for zero (see `torch_device`).
+
+    OpenMP keeps the number of threads for each thread that asks it: without this the first operations of a worker are
+    spread over all cores, with another rounding, and which they are is left to chance.
+    """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
 class Encoder:
     """A network at work on a device.
 
@@ -41,8 +51,7 @@ class Encoder:
         self._workers = ThreadPoolExecutor(
             (n_threads or available_cores()) if on_cpu else 1,
             thread_name_prefix="encode",
-            initializer=torch.set_flush_denormal,
-            initargs=(True,),
+            initializer=alone,
         )
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ from .relatives import RelativesStatus, make_relatives
 from .report import write_report
 from .states import N_PARTICLES, WIDTH, States, load_states
 from .torch_device import choose_device, choose_precision, torch_state
+from .version import __version__
 from .workfolder import claimed
 
 RELATIVES_SHARE, MEASURED_SHARE = 0.6, 0.95
@@ -103,9 +104,10 @@ def evaluate(
 ) -> Results:
     """Judge the network in the file `weights` by the test states of the file `dataset`; fills the folder `out`.
 
-    Relatives that an earlier run made there are taken up. `report` is called and `stop` asked all the time; a true
-    answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network may
-    have seen these processes in training, and if `out` has results already; nothing is overwritten then.
+    Relatives that an earlier run made there are taken up. `report` is called and `stop` asked until all is measured; a
+    true answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network
+    may have seen these processes in training, and if `out` has results, or files of another origin in their place;
+    nothing is overwritten then.
     """
     settings, out = settings or EvaluateSettings(), Path(out)
     origin, network = read_origin(weights), load_network(weights)
@@ -116,8 +118,8 @@ def evaluate(
         speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
     check_match(network, validate(trained["dataset"]), dataset_settings)
     with torch_state(choose_device(device)) as chosen, claimed(out):
-        if (out / "results.json").exists():
-            raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
+        relatives = out / "relatives.h5"
+        check_room(out, relatives)
         course = Course(chosen, report)
         states = load_states(dataset, "test", n_threads, training.split_seed)
         choices = choose(states, settings.seed)
@@ -125,7 +127,6 @@ def evaluate(
         with closing(Encoder(network.to(chosen), precision, n_threads)) as encoder:
             learned_entropy = network_representation(encoder)
             learned_entropy(states[:1])  # fails now rather than after the simulations
-            relatives = out / "relatives.h5"
             make_relatives(
                 dataset,
                 relatives,
@@ -150,13 +151,14 @@ def evaluate(
         course.tell("statistics", MEASURED_SHARE)
         bootstrap = Bootstrap(settings.seed, settings.n_resamples)
         strength = dataset_settings.gas.interaction_strength
-        found, bound = (
+        learned_statistics, reference = (
             judge(each, states, choices, speeds[states.process], strength, bootstrap) for each in (learned, true)
         )
         course.end_stage("statistics")
         results = Results(
             run=Run(
-                package_version=origin.package_version,
+                package_version=__version__,
+                training_version=origin.package_version,
                 device=trained["device"],
                 dataset=dataset_settings,
                 training=training,
@@ -168,15 +170,25 @@ def evaluate(
                 states=sizes["states"],
                 seconds=course.seconds,
             ),
-            **claims_of(found, bound),
+            **claims_of(learned_statistics, reference),
         )
-        evaluation = gather(states, choices, learned, found.entropy_r2, dataset_settings)
+        evaluation = gather(states, choices, learned, learned_statistics.entropy_r2, dataset_settings)
         save_evaluation(evaluation, out / "evaluation.npz")
         save_paper_figures(results, evaluation, out)
         write_report(results, out)
         save_results(results, out / "results.json")
         course.tell("done", 1.0)
     return results
+
+
+def check_room(out: Path, relatives: Path) -> None:
+    """Raise InputError if results are in `out`, or files in their place that an earlier run cannot have left."""
+    if (out / "results.json").exists():
+        raise InputError(f"out = {str(out)!r} has results already; remove them or choose another folder")
+    written = [name for name in ("report.md", "evaluation.npz") if (out / name).exists()]
+    written += [path.name for path in sorted(out.glob("figure_*.png"))]
+    if written and not relatives.exists():
+        raise InputError(f"out = {str(out)!r} has a {written[0]} of another origin; choose another folder")
 
 
 def count(dataset: h5py.File, split_seed: int | None) -> dict[str, dict[str, int]]:

@@ -13,7 +13,8 @@ from .rasterize import render
 class Feed:
     """The clips of a dataset file, by process. A file without images is drawn as it is read, on the CPU.
 
-    settings  those of the dataset
+    settings   those of the dataset
+    simulated  by which version of the package and on which kind of device
     """
 
     def __init__(self, path: str | Path, n_threads: int | None = None, split_seed: int | None = None):
@@ -23,6 +24,7 @@ class Feed:
         """
         self._file = open_dataset(path)
         self.settings = settings_of(self._file)
+        self.simulated = {name: str(self._file.attrs[name]) for name in ("package_version", "device")}
         processes = self._file["processes"]
         self._n_particles = processes["n_particles"][()]
         self._split = split_of(self._file, split_seed)

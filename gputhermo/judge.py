@@ -1,4 +1,4 @@
-"""Every statistic of S~ that is reported, of a network and, as what the data allow, of the true entropy."""
+"""Every statistic of S~ that is reported, of a network and, beside it, of the van der Waals entropy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from .entropy import Line
 from .measure import EPSILONS, JOINT_FRACTIONS, SCALES, Choices, Measured, expected
 from .states import N_PARTICLES, States
 
-BOUNDED = (
+COMPARED = (
     "test_accuracy",
     "test_process_accuracy",
     "A1_r2",
@@ -25,8 +25,8 @@ BOUNDED = (
     "A5_recombined_r2",
     "extensivity_r2",
 )
-"""Claims beside which that of the true entropy stands."""
-UNBOUNDED = ("test_loss", "symmetrised_accuracy", "symmetrised_loss", "A2", "monotonicity")
+"""Claims beside which that of the van der Waals entropy stands."""
+ALONE = ("test_loss", "symmetrised_accuracy", "symmetrised_loss", "A2", "monotonicity")
 """Those that say nothing of it: loss depends on its scale, it has no views, and A2 and monotonicity are 1."""
 
 
@@ -114,9 +114,9 @@ def judge(
 
 
 def claims_of(learned: Statistics, true: Statistics) -> dict[str, Any]:
-    """The claims of `Results`, by name: of what was learned, with the true entropy beside it."""
-    bounded = {name: claim(name, getattr(learned, name), getattr(true, name)) for name in BOUNDED}
-    unbounded = {name: claim(name, getattr(learned, name)) for name in UNBOUNDED}
+    """The claims of `Results`, by name: of what was learned, with the van der Waals entropy beside it."""
+    compared = {name: claim(name, getattr(learned, name), getattr(true, name)) for name in COMPARED}
+    alone = {name: claim(name, getattr(learned, name)) for name in ALONE}
     curves = {
         name: tuple(map(dust_claim, EPSILONS, getattr(learned, name), getattr(true, name)))
         for name in ("A6_curve", "A6_curve_unrestricted")
@@ -126,4 +126,4 @@ def claims_of(learned: Statistics, true: Statistics) -> dict[str, Any]:
         "A4_scaled": scaled_claims(SCALES, learned.A4_scaled, true.A4_scaled),
         "order_by_speed": speed_claims(learned.order_by_speed, true.order_by_speed),
     }
-    return bounded | unbounded | curves | lines | tables
+    return compared | alone | curves | lines | tables

@@ -16,6 +16,7 @@ from .parameters import Settings
 from .process import plan_processes
 from .process_run import ProcessRun, draw_process
 from .rasterize import render
+from .version import __version__
 
 LEARNED = ("train", "validation")
 """The splits that are simulated."""
@@ -44,7 +45,8 @@ class LiveFeed:
     Positions stay in memory, in float32 on the device that simulates, and are drawn when a process is read: 1 GB for
     the paper's set. The clips are those of the file that `generate` makes of the same settings on the same device.
 
-    settings  those of the dataset
+    settings   those of the dataset
+    simulated  by which version of the package and on which kind of device
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LiveFeed:
         check_room(settings)
         self._device, self._n_threads = device, n_threads
         self._simulator = select(device, n_threads)
+        self.simulated = {"package_version": __version__, "device": self._simulator.name.partition(":")[0]}
         self._artist: Backend | None = None
         self._positions: dict[int, Any] = {}
 

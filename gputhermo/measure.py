@@ -98,6 +98,7 @@ def choose(states: States, seed: int) -> Choices:
         raise InputError(
             f"dataset is not allowed: A3 needs at least 2 test states with the piston at L/2, not {len(half)}"
         )
+    compound(states[half[:1]], states[half[:1]])  # raises InputError for pictures that cannot be halved
     n_particles = states.parts[:, 0, N_PARTICLES]
     return Choices(half=half, dusts=draw_dusts(n_particles, seed), partner=draw_partners(n_particles, seed))
 

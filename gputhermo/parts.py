@@ -142,7 +142,7 @@ class Parts:
     def save_checkpoint(self, index: int, state: dict[str, np.ndarray]) -> None:
         """Replace the checkpoint of a process, durably."""
         with replaced(self.flight(index)) as new, open(new, "wb") as file:
-            np.savez(file, allow_pickle=False, **state)
+            np.savez(file, **state)  # type: ignore[arg-type]
 
     def write(self, data: ProcessData, pool: Executor) -> None:
         """Write a finished process's part, durably, and drop its checkpoint. Chunks are compressed by `pool`."""

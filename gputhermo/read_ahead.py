@@ -21,6 +21,8 @@ class Source(Protocol):
 
     settings: Settings
     """Of the dataset."""
+    simulated: dict[str, str]
+    """By which version of the package and on which kind of device: trajectories depend on them."""
 
     def processes(self, split: str) -> list[int]:
         """The processes of a split: "train", "validation" or "test"."""

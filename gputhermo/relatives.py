@@ -264,8 +264,8 @@ class RelativesRun:
 def mismatch(path: Path) -> str:
     """What to say if the work at `path`, finished or not, is not this run's."""
     return (
-        f"out = {str(path)!r} was made for another dataset, or with another seed, settle_time or split_fractions, "
-        "another version or another kind of device; remove it or choose another name"
+        f"out = {str(path)!r} was made for another dataset or split, or with another seed, settle_time or "
+        "split_fractions, another version or another kind of device; remove it or choose another name"
     )
 
 

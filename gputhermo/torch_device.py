@@ -40,11 +40,13 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 def torch_state(device: torch.device) -> Iterator[torch.device]:
     """torch's random numbers, threads and choice of algorithms for a run; afterwards they are as they were before.
 
-    An operation uses one thread: `Encoder` runs several operations side by side.
+    An operation uses one thread: `Encoder` runs several operations side by side. float32 is float32: cuDNN would round
+    it to TF32, 10 bits, unasked.
     """
     n_threads = torch.get_num_threads()
     gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.random.fork_rng(gpus), exact:
         torch.set_num_threads(1)
         try:
             yield device

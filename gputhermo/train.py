@@ -114,7 +114,7 @@ def train_on_simulation(
     again. Raises SimulationError if a simulation goes wrong.
     """
     settings = settings or TrainSettings()
-    feed = LiveFeed(dataset, str(choose_device(device)), n_threads, settings.split_seed)
+    feed = LiveFeed(dataset, device, n_threads, settings.split_seed)
     with training(feed, out, settings, device, n_threads, cache, resume) as run:
         if not run.finished:
             feed.simulate(report, stop)
@@ -165,7 +165,7 @@ class Training:
         cache: float,
         resume: bool,
     ):
-        self.dataset = source.settings
+        self.dataset, self.simulated = source.settings, source.simulated
         self.clips = ReadAhead(source, cache)
         self.settings = settings
         self.device = device
@@ -199,6 +199,7 @@ class Training:
                 "train": self.settings.model_dump(mode="json", exclude_none=True)
                 | {"precision": str(self.precision).removeprefix("torch.")},
                 "dataset": self.dataset.model_dump(mode="json"),
+                "simulated": self.simulated,
             }
         )
 

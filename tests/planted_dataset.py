@@ -25,6 +25,7 @@ def plant(path: Path, n_train: int = 12, n_validation: int = 3, n_test: int = 6,
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["settings"] = to_toml(settings)
+        file.attrs["package_version"], file.attrs["device"] = "0", "cpu"
         file["states/images"] = np.clip(levels[:, None, None, None] + noise, 0, 255).astype(np.uint8)
         file["processes/n_particles"] = np.full(n_processes, 10)
         file["processes/first_state"] = np.cumsum(n_states) - n_states

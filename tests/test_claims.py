@@ -58,29 +58,29 @@ def test_each_claim_is_an_entry_of_the_file_by_its_name(tmp_path: Path):
 
 
 def test_an_estimate_becomes_a_claim_beside_the_number_of_the_paper():
-    found = claim("A4_agreement", WHOLE, bound=PART)
+    found = claim("A4_agreement", WHOLE, reference=PART)
     assert (found.value, found.low, found.high, found.paper) == (0.9, 0.8, 0.95, 0.9417)
-    assert found.bound is not None
-    assert (found.bound.value, found.bound.low, found.bound.high) == (0.7, 0.6, 0.75)
+    assert found.reference is not None
+    assert (found.reference.value, found.reference.low, found.reference.high) == (0.7, 0.6, 0.75)
     alone = claim("monotonicity", WHOLE)
-    assert (alone.paper, alone.bound) == (None, None)
+    assert (alone.paper, alone.reference) == (None, None)
 
 
 def test_an_agreement_becomes_claims_in_its_order():
     agreement = Agreement(mean=WHOLE, each=(WHOLE, PART))
-    scaled = scaled_claims([(0.5, "y"), (0.6, "x")], agreement, bound=Agreement(mean=WHOLE, each=(PART, WHOLE)))
+    scaled = scaled_claims([(0.5, "y"), (0.6, "x")], agreement, reference=Agreement(mean=WHOLE, each=(PART, WHOLE)))
     assert [(one.fraction, one.cut, one.value) for one in scaled] == [(0.5, "y", 0.9), (0.6, "x", 0.7)]
-    assert [one.bound.value for one in scaled if one.bound] == [0.7, 0.9]
+    assert [one.reference.value for one in scaled if one.reference] == [0.7, 0.9]
     dust = dust_claim(0.01, agreement)
-    assert (dust.epsilon, dust.value, dust.pairs, dust.bound) == (0.01, 0.9, (0.9, 0.7), None)
+    assert (dust.epsilon, dust.value, dust.pairs, dust.reference) == (0.01, 0.9, (0.9, 0.7), None)
 
 
 def test_a_line_becomes_a_claim_about_its_r2():
     line = Line(slope=Estimate(0.01, 0.009, 0.011), intercept=Estimate(-30.0, -31.0, -29.0), r2=WHOLE)
     found = line_claims({500: line}, {500: dataclasses.replace(line, r2=PART)})["500"]
     assert (found.value, found.slope.low, found.intercept.high) == (0.9, 0.009, -29.0)
-    assert found.bound is not None
-    assert found.bound.value == 0.7
+    assert found.reference is not None
+    assert found.reference.value == 0.7
 
 
 def test_what_is_below_one_never_looks_like_one():
