@@ -2,6 +2,7 @@
 
 from .errors import InputError, SimulationError
 from .parameters import Settings, load_settings
+from .pretrained import load_pretrained
 from .process import Hold, Partition, Protocol, Stroke
 from .simulate import Recording, simulate
 from .state import ReplicaBatch
@@ -18,6 +19,7 @@ __all__ = [
     "SimulationError",
     "Stroke",
     "__version__",
+    "load_pretrained",
     "load_settings",
     "simulate",
 ]
