@@ -26,7 +26,8 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_the_package_the_kernels_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {f"gputhermo/{path.name}" for path in (ROOT / "gputhermo").glob("*.py")}
-    sources |= {"gputhermo/py.typed", "gputhermo/weights/paper.safetensors"} | {f"gputhermo/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.py")}
+    sources |= {"gputhermo/py.typed", "gputhermo/weights/paper.safetensors"}
+    sources |= {f"gputhermo/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.py")}
     assert {name for name in names if ".dist-info/" not in name} == sources
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
