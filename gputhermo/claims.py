@@ -65,8 +65,9 @@ class Claim(Interval):
     paper: FiniteFloat | None = None
     """None where the paper gives no number."""
     reference: Interval | None = None
-    """The same of the van der Waals entropy at the true energy, in the place of S~, on the same states. None where that
-    says nothing: the loss depends on the scale of S~, and A2 holds for any number."""
+    """The same of the van der Waals entropy at the true energy, in the place of S~, on the same states; for A1 and A5
+    on the scale of S~, by the line of each N. None where that says nothing: the loss depends on the scale of S~, and
+    A2 holds for any number."""
 
 
 class ScaledClaim(Claim):

@@ -26,7 +26,7 @@ from .dataset import SPLITS, open_dataset, settings_of, split_of
 from .encoder import Encoder
 from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError
-from .judge import claims_of, judge
+from .judge import claims_of, identities, judge, on_scale
 from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
 from .model import EntropyNetwork, load_network, read_origin
 from .observables import piston_position
@@ -154,6 +154,8 @@ def evaluate(
         learned_statistics, reference = (
             judge(each, states, choices, speeds[states.process], strength, bootstrap) for each in (learned, true)
         )
+        scaled_reference = on_scale(true, learned_statistics.entropy_r2, states)
+        reference = replace(reference, **identities(scaled_reference, states, bootstrap))
         course.end_stage("statistics")
         results = Results(
             run=Run(

@@ -1,6 +1,6 @@
 """Every statistic of S~ that is reported, of a network and, beside it, of the van der Waals entropy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def judge(
     Raises InputError if the states of some N all have the same entropy.
     """
     s, process, n_particles = found.state, states.process, states.parts[:, 0, N_PARTICLES]
-    of_states, of_cuts = (process, bootstrap), (process[found.original], bootstrap)
+    of_states = process, bootstrap
     compounds = s[choices.half], found.compound, n_particles[choices.half], process[choices.half], bootstrap
     van_der_waals, virial = entropy.vdw_entropy(states.parts), entropy.virial_entropy(states.parts, strength)
     order, symmetrised = axioms.ordering(s, *of_states), axioms.ordering(found.view.mean(axis=0), *of_states)
@@ -93,15 +93,12 @@ def judge(
         symmetrised_accuracy=symmetrised.accuracy,
         symmetrised_loss=symmetrised.loss,
         order_by_speed={kind: axioms.ordering(s[rows], process[rows], bootstrap) for kind, rows in kinds.items()},
-        A1_r2=axioms.reflexivity(s, found.twin, *of_states),
         A2=axioms.transitivity(s, *of_states),
         A3_agreement=axioms.consistency(*compounds, equal_n=True),
         A3_agreement_unrestricted=axioms.consistency(*compounds, equal_n=False),
         A4_agreement=equal.mean,
         A4_agreement_unrestricted=unrestricted.mean,
         A4_scaled=equal,
-        A5_split_r2=axioms.splitting(found.split, s[found.original], *of_cuts),
-        A5_recombined_r2=axioms.splitting(found.split, found.recombined, *of_cuts),
         A6_curve=curve,
         A6_curve_unrestricted=curve_unrestricted,
         entropy_r2=entropy.fit_lines(s, van_der_waals, n_particles, *of_states),
@@ -110,7 +107,36 @@ def judge(
             found.joined.ravel(), expected(found, choices).ravel(), np.tile(process, len(JOINT_FRACTIONS)), bootstrap
         ),
         monotonicity=entropy.monotonicity(s, van_der_waals, n_particles, *of_states),
+        **identities(found, states, bootstrap),
     )
+
+
+def on_scale(true: Measured, lines: dict[int, Line], states: States) -> Measured:
+    """An entropy of states, twins, split and recombined states on the scale of S~: by the line of S~ for each N.
+
+    R^2 compares with the spread over all states. That of an entropy is mostly between different N, which would hide by
+    how much twins differ; on the scale of S~, R^2 is what it would be if S~ followed the lines exactly.
+    """
+    n_particles = states.parts[:, 0, N_PARTICLES].astype(np.int64).tolist()
+    slope, intercept = np.array([(lines[n].slope.value, lines[n].intercept.value) for n in n_particles]).T
+    slope_of_cut, intercept_of_cut = slope[true.original], intercept[true.original]
+    return replace(
+        true,
+        state=slope * true.state + intercept,
+        twin=slope * true.twin + intercept,
+        split=slope_of_cut * true.split + intercept_of_cut,
+        recombined=slope_of_cut * true.recombined + intercept_of_cut,
+    )
+
+
+def identities(found: Measured, states: States, bootstrap: Bootstrap) -> dict[str, Any]:
+    """R^2 of states that must have the same S~: twins (A1), split and recombined ones (A5)."""
+    of_cuts = states.process[found.original], bootstrap
+    return {
+        "A1_r2": axioms.reflexivity(found.state, found.twin, states.process, bootstrap),
+        "A5_split_r2": axioms.splitting(found.split, found.state[found.original], *of_cuts),
+        "A5_recombined_r2": axioms.splitting(found.split, found.recombined, *of_cuts),
+    }
 
 
 def claims_of(learned: Statistics, true: Statistics) -> dict[str, Any]:

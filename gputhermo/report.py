@@ -65,9 +65,10 @@ def as_markdown(results: Results) -> str:
                 "Intervals are over test processes drawn again with replacement; how far one training differs from "
                 "another is not in them, and over few processes they are too narrow. *Equal within the interval* says "
                 "that the paper's number lies in ours; its own uncertainty, from 56 processes as well, is not known. "
-                "*van der Waals* is the same statistic of N log[u (v - 2πR²)] at the true energy, in the place of S~. "
-                "The paper does not say which pairs its accuracy is the mean of, nor whether N is equal in A3 and A4, "
-                "so both of ours stand beside its one number.",
+                "*van der Waals* is the same statistic of N log[u (v - 2πR²)] at the true energy, in the place of S~; "
+                "for R² of A1 and A5 on the scale of S~, by the line of each N: twins do different work, so their "
+                "entropies differ. The paper does not say which pairs its accuracy is the mean of, nor whether N is "
+                "equal in A3 and A4, so both of ours stand beside its one number.",
                 "## Order in time by speed of the piston",
                 table(("push", "pull", "pairs", "accuracy, all pairs", "van der Waals"), speed_rows(results)),
                 "Slow strokes produce little entropy, so these states are hard to order, and the test accuracy depends "

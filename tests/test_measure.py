@@ -5,6 +5,7 @@ others must fail where docs/axioms.md says so.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,9 @@ import torch
 from small_gas import EVALUATE, SETTINGS, make
 
 from gputhermo.bootstrap import Bootstrap
-from gputhermo.entropy import true_entropy
+from gputhermo.entropy import fit_lines, true_entropy, vdw_entropy
 from gputhermo.errors import InputError, Stopped
-from gputhermo.judge import Statistics, judge
+from gputhermo.judge import Statistics, identities, judge, on_scale
 from gputhermo.measure import (
     EPSILONS,
     JOINT_FRACTIONS,
@@ -289,3 +290,29 @@ def test_chance_fails_all_but_transitivity(judged: dict[str, Statistics]):
         assert found[name] == pytest.approx(0.5, abs=0.15)
     for name in ("A1_r2", "A5_split_r2", "A5_recombined_r2"):
         assert found[name] < 0.0
+
+
+def test_reference_of_twins_and_splits_is_on_the_scale_of_what_was_learned(
+    measured: dict[str, Measured], states: States
+):
+    """Of an S~ that is a line of the entropy for each N, R^2 is that of the entropy put on its scale."""
+    true, number = measured["true"], states.parts[:, 0, N_PARTICLES]
+    slope, of_cut = 0.1 + 1.0 / number, number[true.original]
+
+    def learned(entropies: np.ndarray, n: np.ndarray) -> np.ndarray:
+        return (0.1 + 1.0 / n) * entropies - 0.5 * n
+
+    bent = replace(
+        true,
+        state=learned(true.state, number),
+        twin=learned(true.twin, number),
+        split=learned(true.split, of_cut),
+        recombined=learned(true.recombined, of_cut),
+    )
+    bootstrap = Bootstrap(1, 50)
+    lines = fit_lines(bent.state, vdw_entropy(states.parts), number, states.process, bootstrap)
+    assert [line.slope.value for line in lines.values()] == pytest.approx(sorted(set(slope), reverse=True))
+    expected, found = identities(bent, states, bootstrap), identities(on_scale(true, lines, states), states, bootstrap)
+    for name, estimate in expected.items():
+        assert found[name].value == pytest.approx(estimate.value, abs=1e-9)
+    assert found["A1_r2"].value < identities(true, states, bootstrap)["A1_r2"].value
