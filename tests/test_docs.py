@@ -11,15 +11,17 @@ from gputhermo.dataset import CHUNKED, PROCESSES, SERIES, STATES
 ROOT = Path(__file__).parent.parent
 
 
-def test_readme_snippet_runs(capsys: pytest.CaptureFixture[str]):
-    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+def test_readme_snippets_run(capsys: pytest.CaptureFixture[str]):
+    pretrained, replicas = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     names: dict = {}
-    exec(compile(snippet, "README.md", "exec"), names)
+    for snippet in (replicas, pretrained):  # the latter speaks of the clips of the former
+        exec(compile(snippet, "README.md", "exec"), names)
     assert re.fullmatch(r"irreversible work: \d+\.\d kB T0\n", capsys.readouterr().out)
     assert np.mean(names["gains"]) > 0.0
     assert names["positions"].shape == (3, 5, 200, 2)
     assert names["pressure"].shape == (140,)
     assert names["clips"].shape == (3, 1, 5, 256, 256)
+    assert names["entropies"].shape == (3,)
 
 
 def test_library_page_runs(capsys: pytest.CaptureFixture[str]):
