@@ -184,7 +184,7 @@ class Training:
         self.folder = Folder(out, self._recipe(), resume)
         try:
             self.progress = self.folder.load_checkpoint(self.network, self.optimizer)
-            self.board = open_tensorboard(out, first_epoch=len(self.progress.epochs) + 1)
+            self.board = None if self.finished else open_tensorboard(out, first_epoch=len(self.progress.epochs) + 1)
         except BaseException:
             self.folder.close()
             raise
