@@ -168,7 +168,7 @@ class TrainSettings(Section):
     validation processes, 0.002 and 0.004 were better than Adam's usual 0.001 (docs/training.md)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
-    device multiplies it in hardware: it is twice as fast there, and learns as well (docs/training.md)."""
+    device multiplies it in hardware, which saves time; S~ then differs little (docs/training.md)."""
 
 
 class EvaluateSettings(Section):
