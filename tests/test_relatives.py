@@ -332,7 +332,7 @@ def test_file_of_another_dataset_or_with_other_settings(dataset: Path, reference
     for changes in ({"seed": 4}, {"settle_time": 4.0}, {"split_fractions": (0.5,)}):
         cases.append((dataset, EVALUATE.model_copy(update=changes)))
     for file, settings in cases:
-        with pytest.raises(InputError, match="was made for another dataset, or with another seed") as error:
+        with pytest.raises(InputError, match="was made for another dataset or split, or with another seed") as error:
             make_relatives(file, reference, settings, device="cpu")
         assert "\n" not in str(error.value)
     assert reference.read_bytes() == before
@@ -346,7 +346,7 @@ def test_unfinished_work_of_another_dataset(dataset: Path, tmp_path: Path):
     out = tmp_path / "relatives.h5"
     with pytest.raises(Stopped):
         make_relatives(dataset, out, EVALUATE, device="cpu", stop=lambda: True)
-    with pytest.raises(InputError, match="was made for another dataset, or with another seed"):
+    with pytest.raises(InputError, match="was made for another dataset or split, or with another seed"):
         make_relatives(dataset, out, EVALUATE.model_copy(update={"seed": 4}), device="cpu")
 
 
