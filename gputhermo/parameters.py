@@ -165,7 +165,7 @@ class TrainSettings(Section):
     states a step are many already, as all pairs of them count."""
     learning_rate: Positive = 0.002
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: on the
-    validation processes, 0.002 and 0.004 were better than Adam's usual 0.001 (docs/training.md)."""
+    validation processes 0.002 and 0.004 did better than Adam's usual 0.001, in single short runs (docs/training.md)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
     device multiplies it in hardware, which saves time; S~ then differs little (docs/training.md)."""
