@@ -15,9 +15,10 @@ from .initialize import reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
 from .parts import Parts, ProcessData
-from .process import Process, compile_process, estimated_cost, plan_processes
-from .process_run import draw_process, open_simulation
+from .process import Process, plan_processes
+from .process_run import ProcessRun, draw_process
 from .rasterize import render
+from .simulate import Recording
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints: with a launch and the saving itself, a kill costs less than a minute."""
@@ -90,31 +91,31 @@ class Run:
         self.settings = settings
         self.with_images = with_images
         self.processes = plan_processes(settings)
-        self.tables = [compile_process(process, settings) for process in self.processes]
         check_room(settings)
         self.backend = select(device, n_threads) if isinstance(device, str) else device
         self.pool = ThreadPoolExecutor(n_threads or available_cores(), thread_name_prefix="compress")
-        self.simulation = open_simulation(self.processes, self.tables, settings, self.backend, settings.series.interval)
+        self.run = ProcessRun(
+            self.processes,
+            settings,
+            self.backend,
+            lambda process: draw_process(process, settings, self.backend),
+            series_interval=settings.series.interval,
+            checkpoint=lambda index: self.parts.load_checkpoint(index),
+        )
         device = self.backend.name.partition(":")[0]
         self.parts = Parts(out, settings, self.processes, device, resume, with_images)
-        self.pending = [] if self.parts.finished else sorted(self.parts.missing(), key=self._cost)
-        self.flying: dict[int, Process] = {}
+        missing = [] if self.parts.finished else self.parts.missing()
+        self.run.skip({process.index for process in self.processes} - {process.index for process in missing})
         self.began = self.saved = time.monotonic()
         self.counted = {"particle_steps": 0, "executed": 0, "contacts": 0}
-        self.resumed: dict[int, dict[str, int]] = {}
-
-    def _cost(self, process: Process) -> float:
-        """Estimated cost of a process."""
-        return estimated_cost(self.tables[process.index].n_steps, process.n_particles)
 
     def to_the_end(self, report: Callable[[Status], None], stop: Callable[[], bool]) -> Status:
         """Simulate what is missing, the longest first, then assemble the file."""
-        while self.pending or self.flying:
-            for slot in range(self.simulation.n_slots):
-                if self.pending and slot not in self.flying:
-                    self._start(slot, self.pending.pop())
-            for slot in self.simulation.advance():
-                self._finish(slot)
+        while self.run.unfinished:
+            for process, recording in self.run.advance():
+                self.parts.write(self._data(process, recording), self.pool)
+                for name, count in self._counts(process, recording.counters).items():
+                    self.counted[name] += count
             if stop():
                 self._save_checkpoints()
                 raise Stopped
@@ -129,46 +130,20 @@ class Run:
         self.parts.close()
         self.pool.shutdown()
 
-    def _start(self, slot: int, process: Process) -> None:
-        """Load a process into a free slot: from its checkpoint, or from the initial state that its index draws."""
-        positions, velocities = draw_process(process, self.settings, self.backend)
-        self.simulation.load(
-            slot,
-            positions,
-            velocities,
-            self.settings.gas.interaction_strength,
-            process.protocol,
-            self.tables[process.index],
-            name=f"process {process.index}",
-        )
-        checkpoint = self.parts.load_checkpoint(process.index)
-        if checkpoint is not None:
-            self.simulation.restore(slot, checkpoint)
-        self.resumed[slot] = self.simulation.counters(slot)
-        self.flying[slot] = process
-
-    def _finish(self, slot: int) -> None:
-        """Write the part of a finished process and free its slot."""
-        process = self.flying.pop(slot)
-        self.parts.write(self._data(slot, process), self.pool)
-        for name, count in self._counts(slot, process).items():
-            self.counted[name] += count
-
-    def _counts(self, slot: int, process: Process) -> dict[str, int]:
-        """What was done in this run for the process in `slot`."""
-        now, before = self.simulation.counters(slot), self.resumed[slot]
+    def _counts(self, process: Process, now: dict[str, int]) -> dict[str, int]:
+        """What was done in this run for a process whose counters are `now`."""
+        before = self.run.resumed[process.index]
         return {
             "particle_steps": (now["steps"] - before["steps"]) * process.n_particles,
             "executed": now["executed"] - before["executed"],
             "contacts": now["contacts"] - before["contacts"],
         }
 
-    def _data(self, slot: int, process: Process) -> ProcessData:
-        """Everything that the file holds of the process in `slot`."""
-        recording = self.simulation.recording(slot)
+    def _data(self, process: Process, recording: Recording) -> ProcessData:
+        """Everything that the file holds of a process."""
         xp, to_host = self.backend.xp, self.backend.to_host
         n_states, n = len(recording.time), process.n_particles
-        frames, n_max = self.settings.protocol.frames, self.simulation.n_max
+        frames, n_max = self.settings.protocol.frames, max(self.settings.plan.n_particles)
         positions = xp.full((n_states, frames, n_max, 2), xp.nan, dtype=np.float32)
         positions[:, :, :n] = recording.positions
         phase_points = xp.full((n_states, n_max, 4), xp.nan)
@@ -199,30 +174,31 @@ class Run:
         return ProcessData(process=process, chunked=chunked, states=states, series=series, counters=counters)
 
     def _save_checkpoints(self) -> None:
-        for slot, process in self.flying.items():
-            self.parts.save_checkpoint(process.index, self.simulation.checkpoint(slot))
+        for index, state in self.run.checkpoints():
+            self.parts.save_checkpoint(index, state)
         self.saved = time.monotonic()
 
     def status(self) -> Status:
         """How far the run is."""
-        undone = {process.index for process in self.pending}
-        steps = {
-            **dict.fromkeys(undone, 0),
-            **{process.index: self.simulation.counters(slot)["steps"] for slot, process in self.flying.items()},
-        }
-        flying = [self._counts(slot, process) for slot, process in self.flying.items()]
-        counted = {name: count + sum(row[name] for row in flying) for name, count in self.counted.items()}
+        flying = self.run.counters()
+        steps = dict.fromkeys((process.index for process in self.run.waiting), 0)
+        steps |= {index: counters["steps"] for index, counters in flying.items()}
+        counted = dict(self.counted)
+        for index, counters in flying.items():
+            for name, count in self._counts(self.processes[index], counters).items():
+                counted[name] += count
         done_time = cost_done = cost = 0.0
-        for process, table in zip(self.processes, self.tables, strict=True):
+        for process in self.processes:
+            table, of_process = self.run.tables[process.index], self.run.cost(process)
             done = steps.get(process.index, table.n_steps)
             done_time += done * table.grid_step
-            cost_done += self._cost(process) * done / table.n_steps
-            cost += self._cost(process)
+            cost_done += of_process * done / table.n_steps
+            cost += of_process
         return Status(
-            processes_done=len(self.processes) - len(undone) - len(self.flying),
+            processes_done=len(self.processes) - len(steps),
             n_processes=len(self.processes),
             simulated_time=done_time,
-            total_time=sum(table.n_steps * table.grid_step for table in self.tables),
+            total_time=sum(table.n_steps * table.grid_step for table in self.run.tables.values()),
             fraction=cost_done / cost,
             elapsed=time.monotonic() - self.began,
             device=self.backend.name,

@@ -1,7 +1,9 @@
 """Processes of a dataset, simulated side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
+
+import numpy as np
 
 from .backend import Backend
 from .initialize import draw
@@ -46,28 +48,13 @@ def slot_bytes(n_max: int, tables: Sequence[Timetable]) -> int:
     return n_max * (8 * n_snapshots + 32 * n_clips + 512)
 
 
-def open_simulation(
-    processes: Sequence[Process],
-    tables: Sequence[Timetable],
-    settings: Settings,
-    backend: Backend,
-    series_interval: float = 0.0,
-) -> Simulation:
-    """A slot for each process, or as many as the device has room for; `tables` are those of the processes."""
-    n_max = max(process.n_particles for process in processes)
-    room = backend.slot_memory // slot_bytes(n_max, tables)
-    return Simulation(
-        n_slots=max(1, min(backend.n_slots, len(processes), room)),
-        n_max=n_max,
-        timetables=tables,
-        integrator=settings.integrator,
-        backend=backend,
-        series_interval=series_interval,
-    )
-
-
 class ProcessRun:
-    """Several processes of a dataset in as many slots as the device has room for, the longest first."""
+    """Several processes of a dataset in as many slots as the device has room for, the longest first.
+
+    waiting  processes that have not begun
+    flying   those in flight, by slot
+    resumed  counters of each process when this run took it up, by index; those of a checkpoint are not zero
+    """
 
     def __init__(
         self,
@@ -75,20 +62,42 @@ class ProcessRun:
         settings: Settings,
         backend: Backend,
         start: Callable[[Process], tuple[Any, Any]],
+        *,
         name: str = "process",
+        series_interval: float = 0.0,
+        checkpoint: Callable[[int], dict[str, np.ndarray] | None] = lambda index: None,
     ):
-        """`start` gives the initial state of each, `name` is what errors call them; at least one process is needed."""
+        """`start` gives the initial state of each, `name` is what errors call them; at least one process is needed.
+
+        `checkpoint` gives what an earlier run saved of a process, by its index, if there is such.
+        """
         self.settings = settings
         self.start = start
         self.name = name
+        self.checkpoint = checkpoint
+        self.resumed: dict[int, dict[str, int]] = {}
         self.tables = {process.index: compile_process(process, settings) for process in processes}
         self.waiting = sorted(processes, key=self.cost)
         self.flying: dict[int, Process] = {}
-        self.simulation = open_simulation(processes, list(self.tables.values()), settings, backend)
+        tables = list(self.tables.values())
+        n_max = max(process.n_particles for process in processes)
+        room = backend.slot_memory // slot_bytes(n_max, tables)
+        self.simulation = Simulation(
+            n_slots=max(1, min(backend.n_slots, len(tables), room)),
+            n_max=n_max,
+            timetables=tables,
+            integrator=settings.integrator,
+            backend=backend,
+            series_interval=series_interval,
+        )
 
     def cost(self, process: Process) -> float:
         """Estimated cost of a process."""
         return estimated_cost(self.tables[process.index].n_steps, process.n_particles)
+
+    def skip(self, done: Set[int]) -> None:
+        """Leave out processes that have not begun, by their indices; slots stay such that a checkpoint of any fits."""
+        self.waiting = [process for process in self.waiting if process.index not in done]
 
     @property
     def unfinished(self) -> bool:
@@ -98,10 +107,16 @@ class ProcessRun:
     @property
     def shares(self) -> dict[int, float]:
         """The share that is done of each process in flight, by its index."""
-        return {
-            process.index: self.simulation.counters(slot)["steps"] / self.tables[process.index].n_steps
-            for slot, process in self.flying.items()
-        }
+        return {index: counters["steps"] / self.tables[index].n_steps for index, counters in self.counters().items()}
+
+    def counters(self) -> dict[int, dict[str, int]]:
+        """Steps, contacts and executed particle-steps of each process in flight, by its index."""
+        return {process.index: self.simulation.counters(slot) for slot, process in self.flying.items()}
+
+    def checkpoints(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Index and state of each process in flight, for a later run to go on from."""
+        for slot, process in self.flying.items():
+            yield process.index, self.simulation.checkpoint(slot)
 
     def advance(self) -> list[tuple[Process, Recording]]:
         """Run those in flight for one launch; returns the ones that it finished.
@@ -124,4 +139,8 @@ class ProcessRun:
             self.tables[process.index],
             name=f"{self.name} {process.index}",
         )
+        saved = self.checkpoint(process.index)
+        if saved is not None:
+            self.simulation.restore(slot, saved)
+        self.resumed[process.index] = self.simulation.counters(slot)
         self.flying[slot] = process
