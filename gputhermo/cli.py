@@ -7,6 +7,8 @@ code 1. What a subcommand needs is imported when it runs.
 import argparse
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from .claims import Results
     from .generate import Status
+    from .progress import StopRequest
     from .summary import Summary
     from .train import TrainStatus
 
@@ -47,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
         message, code = system_message(error), 2
     except SimulationError as error:
         message, code = str(error), 1
+    except Stopped as stopped:
+        exit_code: int = stopped.args[0]
+        return exit_code
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
@@ -143,19 +149,32 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hold", type=int, metavar="H", help="number of the hold, from 0 (default: all)")
 
 
+@contextmanager
+def stoppable(how: str = "") -> Iterator["StopRequest"]:
+    """The flag that signals set, for a run; if it stops, a line says `how` to go on, and Stopped has the exit code."""
+    from .progress import stop_on_signals
+
+    with stop_on_signals() as stop:
+        try:
+            yield stop
+        except Stopped:
+            sys.stderr.write(f"stopped; the same command{how} continues from here\n")
+            raise Stopped(128 + stop.signal) from None
+
+
 def run_generate(arguments: argparse.Namespace) -> int:
     """`gputhermo generate`: a dataset, from the start or from where an earlier run stopped."""
     from rich.console import Console
 
     from .generate import generate
     from .parameters import load_settings
-    from .progress import show_progress, stop_on_signals
+    from .progress import show_progress
     from .summary import read_tables, summarise
 
     settings = load_settings(arguments.preset, arguments.config, seed=arguments.seed)
     out: Path = arguments.out
     try:
-        with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
+        with stoppable(" with --resume") as stop, show_progress(Console(stderr=True)) as report:
             status = generate(
                 settings,
                 out,
@@ -166,9 +185,6 @@ def run_generate(arguments: argparse.Namespace) -> int:
                 report=report,
                 stop=stop,
             )
-    except Stopped:
-        sys.stderr.write("stopped; the same command with --resume continues from here\n")
-        return 128 + stop.signal
     except OSError as error:
         raise InputError(
             f"out = {str(out)!r} cannot be written: {system_message(error)}; what is finished is kept, and the same "
@@ -345,7 +361,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from .parameters import load_settings, load_train_settings
-    from .progress import show_progress, stop_on_signals
+    from .progress import show_progress
     from .train import train, train_on_simulation
 
     preset: str | None = arguments.preset
@@ -367,16 +383,12 @@ def run_train(arguments: argparse.Namespace) -> int:
         "cache": arguments.cache,
         "resume": arguments.resume,
     }
-    try:
-        with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
-            if preset is None:
-                status = train(arguments.file, out, settings, **options, report=report, stop=stop)
-            else:
-                dataset = load_settings(preset, arguments.dataset_config)
-                status = train_on_simulation(dataset, out, settings, **options, report=report, stop=stop)
-    except Stopped:
-        sys.stderr.write("stopped; the same command with --resume continues from here\n")
-        return 128 + stop.signal
+    with stoppable(" with --resume") as stop, show_progress(Console(stderr=True)) as report:
+        if preset is None:
+            status = train(arguments.file, out, settings, **options, report=report, stop=stop)
+        else:
+            dataset = load_settings(preset, arguments.dataset_config)
+            status = train_on_simulation(dataset, out, settings, **options, report=report, stop=stop)
     print_trained(status, out)
     return 0
 
@@ -405,37 +417,30 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     from .evaluate import evaluate
     from .parameters import load_evaluate_settings
-    from .progress import show_progress, stop_on_signals
+    from .progress import show_progress
 
     settings = load_evaluate_settings(arguments.config, seed=arguments.seed)
-    try:
-        with stop_on_signals() as stop, show_progress(Console(stderr=True)) as report:
-            results = evaluate(
-                arguments.file,
-                arguments.weights,
-                arguments.out,
-                settings,
-                device=arguments.device,
-                n_threads=arguments.threads,
-                report=report,
-                stop=stop,
-            )
-    except Stopped:
-        sys.stderr.write("stopped; the same command continues from here\n")
-        return 128 + stop.signal
+    with stoppable() as stop, show_progress(Console(stderr=True)) as report:
+        results = evaluate(
+            arguments.file,
+            arguments.weights,
+            arguments.out,
+            settings,
+            device=arguments.device,
+            n_threads=arguments.threads,
+            report=report,
+            stop=stop,
+        )
     print_claims(results, arguments.out)
     return 0
 
 
 def run_reproduce(arguments: argparse.Namespace) -> int:
     """`gputhermo reproduce`: every stage that is not done yet."""
-    from collections.abc import Callable, Iterator
-    from contextlib import contextmanager
-
     from rich.console import Console
 
     from .parameters import load_evaluate_settings, load_settings, load_train_settings
-    from .progress import Status, show_progress, stop_on_signals
+    from .progress import Status, show_progress
     from .reproduce import STAGES, reproduce
 
     preset, seed = arguments.preset, arguments.seed
@@ -450,22 +455,18 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
         with show_progress(console) as report:
             yield report
 
-    try:
-        with stop_on_signals() as stop:
-            results = reproduce(
-                settings,
-                training,
-                evaluation,
-                arguments.out,
-                device=arguments.device,
-                n_threads=arguments.threads,
-                cache=arguments.cache,
-                show=show,
-                stop=stop,
-            )
-    except Stopped:
-        sys.stderr.write("stopped; the same command continues from here\n")
-        return 128 + stop.signal
+    with stoppable() as stop:
+        results = reproduce(
+            settings,
+            training,
+            evaluation,
+            arguments.out,
+            device=arguments.device,
+            n_threads=arguments.threads,
+            cache=arguments.cache,
+            show=show,
+            stop=stop,
+        )
     print_claims(results, arguments.out)
     return 0
 

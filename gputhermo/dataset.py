@@ -102,6 +102,11 @@ def split_processes(settings: Settings, n_processes: int, seed: int | None = Non
     return split
 
 
+def members(split: np.ndarray, name: str) -> list[int]:
+    """The processes of the split "train", "validation" or "test", in ascending order; `split` is as in /processes."""
+    return [int(index) for index in np.flatnonzero(split == SPLITS[name])]
+
+
 def open_dataset(path: str | Path) -> h5py.File:
     """The file, opened for reading; InputError if it is not a dataset of this format."""
     return open_file(path, FORMAT, FORMAT_VERSION)

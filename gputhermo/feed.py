@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .backend import CpuBackend
-from .dataset import SPLITS, open_dataset, settings_of, split_of
+from .dataset import members, open_dataset, settings_of, split_of
 from .rasterize import render
 
 
@@ -38,7 +38,7 @@ class Feed:
 
     def processes(self, split: str) -> list[int]:
         """The processes of a split: "train", "validation" or "test"."""
-        return [index for index, code in enumerate(self._split.tolist()) if code == SPLITS[split]]
+        return members(self._split, split)
 
     def read(self, process: int) -> Tensor:
         """The clips of a process's states in the order of time, uint8 [n_states, frames, pixels, pixels]."""

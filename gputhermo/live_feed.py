@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .backend import Backend, select
-from .dataset import SPLITS, split_processes
+from .dataset import members, split_processes
 from .errors import Stopped
 from .generate import check_room
 from .parameters import Settings
@@ -59,7 +59,7 @@ class LiveFeed:
         """Plan the processes; InputError for settings that cannot be carried out, or a device that is not there."""
         self.settings = settings
         self._planned = plan_processes(settings)
-        self._split = split_processes(settings, len(self._planned), split_seed).tolist()
+        self._split = split_processes(settings, len(self._planned), split_seed)
         check_room(settings)
         self._device, self._n_threads = device, n_threads
         self._simulator = select(device, n_threads)
@@ -69,7 +69,7 @@ class LiveFeed:
 
     def processes(self, split: str) -> list[int]:
         """The processes of a split: "train", "validation" or "test"."""
-        return [index for index, code in enumerate(self._split) if code == SPLITS[split]]
+        return members(self._split, split)
 
     def simulate(self, report: Callable[[SimulationStatus], None], stop: Callable[[], bool]) -> None:
         """Simulate the processes of training and validation.

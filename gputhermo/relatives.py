@@ -28,7 +28,7 @@ import tomli_w
 import torch
 
 from .backend import Backend, CpuBackend, select
-from .dataset import SPLITS, open_dataset, settings_of, split_of
+from .dataset import members, open_dataset, settings_of, split_of
 from .errors import InputError, Stopped
 from .hdf5 import new_file, open_file
 from .outfile import check_parent
@@ -125,9 +125,9 @@ class RelativesRun:
         with open_dataset(dataset) as file:
             self.dataset_settings = settings_of(file)
             self.recipe = describe(file, settings, split_seed, self.backend)
-            test = np.flatnonzero(split_of(file, split_seed) == SPLITS["test"])
+            test = members(split_of(file, split_seed), "test")
             n_states = file["processes/n_states"][()]
-        if not len(test):
+        if not test:
             raise InputError(f"file = {str(dataset)!r} has no test process; at least 1 is needed")
         planned = plan_processes(self.dataset_settings)
         self.processes = [planned[index] for index in test]

@@ -11,6 +11,7 @@ from gases import random_gas
 from scipy import integrate, stats
 
 from gputhermo import Hold, Protocol, ReplicaBatch, Stroke, simulate
+from gputhermo.entropy import VIRIAL_RATIOS
 from gputhermo.parameters import IntegratorSettings
 
 pytestmark = pytest.mark.physics
@@ -18,20 +19,6 @@ pytestmark = pytest.mark.physics
 P_VALUE = 1e-3
 STIFFNESS = 10_000.0
 DIAMETER = 2.0
-
-# Virial coefficients of hard discs, B_n / B_2^(n-1), n = 2 to 10.
-# Clisby and McCoy (2006), doi:10.1007/s10955-005-8080-0.
-HARD_DISC_VIRIALS = [
-    1.0,
-    0.7820044379,
-    0.5322318070,
-    0.33355604,
-    0.1988425,
-    0.1148728,
-    0.0649930,
-    0.0362193,
-    0.0199537,
-]
 
 
 def second_virial(temperature: float) -> float:
@@ -46,7 +33,7 @@ def second_virial(temperature: float) -> float:
 def compressibility(density: float, temperature: float) -> float:
     """Z = P / (rho T) of the virial sum, for hard discs of the diameter that gives the soft ones' B2."""
     b2 = second_virial(temperature)
-    return 1.0 + sum(b * (b2 * density) ** (n + 1) for n, b in enumerate(HARD_DISC_VIRIALS))
+    return 1.0 + sum(b * (b2 * density) ** (n + 1) for n, b in enumerate(VIRIAL_RATIOS))
 
 
 def test_virial_sum_of_hard_discs() -> None:
@@ -122,7 +109,7 @@ def test_speeds_are_distributed_as_maxwell_found() -> None:
 def excess_entropy(density: float, temperature: float) -> float:
     """Entropy per particle over that of the ideal gas: minus the integral of (Z - 1) / rho over rho."""
     b2 = second_virial(temperature)
-    return -sum(b * (b2 * density) ** (n + 1) / (n + 1) for n, b in enumerate(HARD_DISC_VIRIALS))
+    return -sum(b * (b2 * density) ** (n + 1) / (n + 1) for n, b in enumerate(VIRIAL_RATIOS))
 
 
 def test_slow_adiabat() -> None:
