@@ -16,6 +16,7 @@ from typing import Any
 
 from gputhermo import cli, figures
 from gputhermo.doctor import examine_machine
+from gputhermo.printout import plain, size
 from gputhermo.reader import ProcessReader
 from gputhermo.report import table
 from gputhermo.summary import Summary, Tables, read_tables, summarise
@@ -83,7 +84,7 @@ def as_markdown(summary: Summary, report: dict[str, Any], shown: int) -> str:
         ("equivalent particle-steps", f"{summary.particle_steps:.3e}"),
         ("executed particle-steps", f"{summary.executed:.3e}"),
         ("contacts", f"{summary.contacts:.3e}"),
-        ("file size", cli.size(summary.file_bytes)),
+        ("file size", size(summary.file_bytes)),
         ("mean relative energy drift", f"{summary.mean_drift:+.2e}"),
         ("largest relative energy drift", f"{summary.largest_drift:+.2e}"),
     ]
@@ -94,7 +95,7 @@ def as_markdown(summary: Summary, report: dict[str, Any], shown: int) -> str:
             ("executed particle-steps/s", f"{report['executed_per_second']:.3e}"),
             ("contacts/s", f"{report['contacts_per_second']:.3e}"),
         ]
-    changed = [(name, cli.plain(here), cli.plain(paper)) for name, (here, paper) in summary.changed_settings.items()]
+    changed = [(name, plain(here), plain(paper)) for name, (here, paper) in summary.changed_settings.items()]
     sections = [
         f"# {title}",
         "Written by `scripts/generate_dataset.py`; all numbers are in [dataset.json](dataset.json). Units: energy "

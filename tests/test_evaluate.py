@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from small_gas import EVALUATE, SETTINGS, make
 
-from gputhermo import cli
+from gputhermo import cli, printout
 from gputhermo import evaluate as evaluation
 from gputhermo import relatives as relatives_module
 from gputhermo.claims import Evaluation, Results, load_evaluation, load_results
@@ -121,8 +121,8 @@ def test_another_split_is_that_of_training_and_evaluation(dataset: Path, tmp_pat
 def test_the_table_at_the_end_fits_into_a_line_of_100_characters(
     finished: Path, dataset: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(cli, "new_console", lambda: Console(highlight=False, markup=False, width=100))
-    cli.print_claims(load_results(finished / "results.json"), finished)
+    monkeypatch.setattr(printout, "new_console", lambda: Console(highlight=False, markup=False, width=100))
+    printout.print_claims(load_results(finished / "results.json"), finished)
     printed = capsys.readouterr().out
     results = json.loads((finished / "results.json").read_text())
     for name in ("test_accuracy", "A3_agreement_unrestricted", "A5_recombined_r2", "monotonicity"):
