@@ -1,7 +1,7 @@
 """report.md: the paper's claims, its numbers and ours, from results.json."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .claims import Claim, DustClaim, Results, Run, decimals
@@ -129,6 +129,19 @@ def differences(run: Run) -> list[str]:
 def listed(items: Sequence[str], conjunction: str) -> str:
     """The items as in a sentence."""
     return f" {conjunction} ".join(part for part in (", ".join(items[:-1]), items[-1]) if part)
+
+
+def side_by_side(runs: Sequence[Results]) -> Iterator[tuple[str, list[Claim]]]:
+    """What each claim is about, and what every run found: of A6 at the smallest epsilon, of lines at every common N."""
+    for name, text in CLAIMS.items():
+        claims = [getattr(results, name) for results in runs]
+        if isinstance(claims[0], Claim):
+            yield text, claims
+        elif name.startswith("A6_curve"):
+            yield text, [curve[0] for curve in claims]
+        else:
+            for n in sorted(set.intersection(*(set(lines) for lines in claims)), key=int):
+                yield text.format(n=f"{int(n):,}"), [lines[n] for lines in claims]
 
 
 def claim_rows(results: Results, texts: Mapping[str, str]) -> list[tuple[str, ...]]:

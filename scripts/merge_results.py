@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gputhermo.claims import Claim, Results, decimals, load_results
 from gputhermo.errors import InputError
-from gputhermo.report import CLAIMS, table
+from gputhermo.report import side_by_side, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,15 +37,7 @@ def as_markdown(runs: Sequence[Results]) -> str:
     if len(weights) < max(2, len(runs)):
         raise InputError(f"results = {len(weights)} networks are not allowed: two or more different ones are needed")
     rows = [("seed, split seed", "", *map(seeds, runs), "")]
-    for name, text in CLAIMS.items():
-        claims = [getattr(results, name) for results in runs]
-        if isinstance(claims[0], Claim):
-            rows.append(row(text, claims))
-        elif name.startswith("A6"):
-            rows.append(row(text, [curve[0] for curve in claims]))
-        else:
-            for n in sorted(set.intersection(*(set(lines) for lines in claims)), key=int):
-                rows.append(row(text.format(n=f"{int(n):,}"), [lines[n] for lines in claims]))
+    rows += [row(text, claims) for text, claims in side_by_side(runs)]
     header = ("claim", "paper", *(f"run {k}" for k in range(1, len(runs) + 1)), "mean ± standard deviation")
     return f"# Runs side by side\n\n{table(header, rows)}\n"
 

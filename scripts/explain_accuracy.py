@@ -1,0 +1,323 @@
+"""Why S~ orders states no better than it does: how exactly energy can be read from a clip, and how exactly S~ reads it.
+
+    python scripts/explain_accuracy.py paper.h5 --results docs/results/paper/results.json --out docs/results
+
+writes accuracy.md and accuracy.png. All is measured on the validation processes of the dataset; readings of energy
+are fitted on its training processes, which is also what the network learned from (the package's, or `--weights`).
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import h5py
+import matplotlib
+import numpy as np
+import torch
+
+from gputhermo.backend import CpuBackend
+from gputhermo.claims import Results, load_results
+from gputhermo.clips import N_SYMMETRIES, transform
+from gputhermo.dataset import SPLITS, members, open_dataset, settings_of
+from gputhermo.encoder import Encoder
+from gputhermo.entropy import EXCLUDED_AREA
+from gputhermo.errors import InputError
+from gputhermo.feed import Feed
+from gputhermo.figures import BLUE, ORANGE, STYLE, new_figure, save
+from gputhermo.model import load_network
+from gputhermo.pairs import Score, count_pairs, over_pairs, over_processes, score
+from gputhermo.pretrained import WEIGHTS
+from gputhermo.process import Hold, Protocol
+from gputhermo.rasterize import render
+from gputhermo.report import table
+from gputhermo.simulate import simulate
+from gputhermo.state import ReplicaBatch
+from gputhermo.torch_device import choose_precision
+
+PAUSE = 40.0
+"""Time between the two clips of a hold. Most particles collide several times in it; the state stays the same one."""
+NOISES = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06)
+"""Relative errors of u for which the accuracy is tabulated."""
+GOAL = 0.97
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the dataset that the network was trained on")
+    parser.add_argument("--results", type=Path, required=True, metavar="results.json", help="of that network")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="of the network; default: the package's")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for accuracy.md and .png")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    arguments = parser.parse_args(argv)
+    try:
+        results = load_results(arguments.results)
+        gas = Gas(arguments.file)
+        with as_file(files("gputhermo") / WEIGHTS) as shipped:
+            network = load_network(arguments.weights or shipped)
+        readings = gas.readings()
+        curve = {noise: gas.noisy(noise) for noise in NOISES}
+        with closing(Encoder(network, choose_precision("auto", torch.device("cpu")), arguments.threads)) as encoder:
+            learned = Learned(gas, encoder, arguments.threads)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    text = as_markdown(gas, readings, curve, learned, results)
+    (arguments.out / "accuracy.md").write_text(text, encoding="utf-8")
+    draw(curve, readings, learned, arguments.out / "accuracy.png")
+    return 0
+
+
+class Gas:
+    """The states of a dataset, and what their snapshots tell of their energy.
+
+    rows     int64 [n_states]  those of training and validation, in the file's order
+    log_u    float64           log(U / N), true
+    free     float64           v - 2 pi R^2, v = Lx Ly / N
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        with open_dataset(path) as file:
+            self.settings = settings_of(file)
+            split = file["processes/split"][()]
+            self.processes = {name: members(split, name) for name in ("train", "validation")}
+            self.speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
+            states = {name: data[()] for name, data in file["states"].items() if data.ndim == 1}
+            self.rows = np.flatnonzero(split[states["process"]] != SPLITS["test"])
+            states = {name: data[self.rows] for name, data in states.items()}
+            self.process, self.n_particles = states["process"], states["n_particles"]
+            self.piston = states["piston_position"]
+            area = self.piston * self.settings.gas.box_length
+            self.log_u = np.log((states["kinetic_energy"] + states["potential_energy"]) / self.n_particles)
+            self.free = area / self.n_particles - EXCLUDED_AREA
+            self.displacements = displacements(file, self.rows, self.n_particles)
+        self.trained = np.isin(self.process, self.processes["train"])
+
+    def order(self, log_u: np.ndarray) -> tuple[Score, Score]:
+        """How the entropy with a log u that was read orders the states of the validation processes."""
+        s = self.entropy(log_u)
+        return both(s[self.process == process] for process in self.processes["validation"])
+
+    def entropy(self, log_u: np.ndarray) -> np.ndarray:
+        """N log[u (v - 2 pi R^2)] for a log u that was read."""
+        s: np.ndarray = self.n_particles * (log_u + np.log(self.free))
+        return s
+
+    def noisy(self, noise: float) -> Score:
+        """The order if u is known up to a random factor, normal, of this relative error."""
+        errors = np.random.default_rng(0).standard_normal(len(self.rows))
+        return self.order(self.log_u + noise * errors)[0]
+
+    def readings(self) -> dict[str, tuple[float, Score, Score]]:
+        """Ways to read u from the displacements of particles: relative error, order by pairs and by processes."""
+        known = [np.log(self.n_particles), np.log(self.n_particles * (self.free + EXCLUDED_AREA))]
+        lags = list(np.log(self.displacements).T)
+        ways = {
+            "true energy": self.log_u,
+            "mean square displacement between two snapshots, as it is": lags[0],
+            "the same, corrected for N and area": fit([lags[0], *known], self.log_u, self.trained),
+            "those over all times in the clip, corrected": fit([*lags, *known], self.log_u, self.trained),
+        }
+        found = {}
+        for name, log_u in ways.items():
+            found[name] = float(np.std((log_u - self.log_u)[~self.trained])), *self.order(log_u)
+        return found
+
+    def shares(self) -> dict[tuple[float, float], float]:
+        """Share of the pairs of training and validation that processes of each pair of speeds have."""
+        pairs: dict[tuple[float, float], int] = {}
+        for process in self.processes["train"] + self.processes["validation"]:
+            push, pull = self.speeds[process].tolist()
+            pairs[push, pull] = pairs.get((push, pull), 0) + count_pairs(int((self.process == process).sum()))
+        return {kind: n / sum(pairs.values()) for kind, n in sorted(pairs.items())}
+
+
+def displacements(file: h5py.File, rows: np.ndarray, n_particles: np.ndarray) -> np.ndarray:
+    """Mean square displacement of the particles of each state in 1, 2, ... intervals of its clip: float64 [n, lags]."""
+    positions = file["states/positions"]
+    squares = np.empty((len(rows), positions.shape[1] - 1))
+    for row, n, found in zip(rows, n_particles, squares, strict=True):
+        clip = positions[row, :, :n].astype(np.float64)
+        for k in range(len(found)):
+            found[k] = ((clip[k + 1 :] - clip[: -k - 1]) ** 2).sum(axis=-1).mean()
+    return squares
+
+
+def fit(features: Iterable[np.ndarray], target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The quadratic polynomial of features that is nearest to `target` for the chosen states; its values for all."""
+    x = np.stack(list(features), axis=-1)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    first, second = np.triu_indices(x.shape[1])
+    terms = np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
+    values: np.ndarray = terms @ np.linalg.lstsq(terms[chosen], target[chosen], rcond=None)[0]
+    return values
+
+
+class Learned:
+    """What a network makes of the states.
+
+    scores  of the states of each split, and of the mean over views: over pairs, over processes
+    errors  by N: relative errors of u that its S~ amounts to, about the line, between clips, between views
+    """
+
+    def __init__(self, gas: Gas, encoder: Encoder, n_threads: int | None):
+        def entropies(clips: torch.Tensor) -> np.ndarray:
+            return encoder.entropies(clips).double().numpy()
+
+        with closing(Feed(gas.path, n_threads)) as feed:
+            trained = [entropies(feed.read(process)) for process in gas.processes["train"]]
+            views = [
+                np.stack([entropies(view) for view in views_of(feed.read(process))])
+                for process in gas.processes["validation"]
+            ]
+        first = [each[0] for each in views]
+        self.scores = {
+            "training": both(trained),
+            "validation": both(first),
+            "validation, mean of 16 views": both([each.mean(axis=0) for each in views]),
+        }
+        between_clips = np.concatenate(first) - np.concatenate(list(map(entropies, later_clips(gas, n_threads))))
+        between_views = np.concatenate([each.std(axis=0, ddof=1) for each in views])
+        entropy, n_particles = (each[~gas.trained] for each in (gas.entropy(gas.log_u), gas.n_particles))
+        self.errors = {}
+        for n in np.unique(n_particles).tolist():
+            here = n_particles == n
+            s = np.concatenate(first)[here]
+            slope, intercept = np.polyfit(entropy[here], s, 1)
+            about_the_line = s - (slope * entropy[here] + intercept)
+            kinds = about_the_line, between_clips[here] / np.sqrt(2.0), between_views[here]
+            self.errors[n] = [float(np.sqrt(np.mean(each**2)) / (slope * n)) for each in kinds]
+
+
+def both(s: Iterable[np.ndarray]) -> tuple[Score, Score]:
+    """The order of the states of several processes, over pairs and over processes."""
+    scores = [score(torch.from_numpy(each)) for each in s]
+    return over_pairs(scores), over_processes(scores)
+
+
+def views_of(clips: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Each clip in sixteen views, the first of which is as it is."""
+    for symmetry in range(N_SYMMETRIES):
+        for reverse in (False, True):
+            yield transform(clips, symmetry, reverse)
+
+
+def later_clips(gas: Gas, n_threads: int | None) -> Iterator[torch.Tensor]:
+    """Clips of the validation states PAUSE later: the piston rests, the gas moves on from the last snapshot."""
+    settings, backend = gas.settings, CpuBackend(n_threads)
+    height, clip = settings.gas.box_length, settings.protocol
+    for process in gas.processes["validation"]:
+        here = gas.process == process
+        n = int(gas.n_particles[here][0])
+        with open_dataset(gas.path) as file:
+            points = file["states/phase_points"][gas.rows[here], :n]
+        recordings = simulate(
+            ReplicaBatch.from_arrays(points[..., :2], points[..., 2:], settings.gas.interaction_strength),
+            [Protocol(float(length), height, [Hold(PAUSE)]) for length in gas.piston[here]],
+            device=backend,
+            integrator=settings.integrator,
+            frames=clip.frames,
+            frame_interval=clip.frame_interval,
+        )
+        positions = np.concatenate([recording.positions for recording in recordings])
+        yield torch.from_numpy(render(positions, n, settings.image, height, backend))
+
+
+def as_markdown(
+    gas: Gas,
+    readings: dict[str, tuple[float, Score, Score]],
+    curve: dict[float, Score],
+    learned: Learned,
+    results: Results,
+) -> str:
+    """The report."""
+    n_states = {name: int(np.isin(gas.process, each).sum()) for name, each in gas.processes.items()}
+    energy = [
+        (name, f"{error:.2%}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
+        for name, (error, pairs, mean) in readings.items()
+    ]
+    noise = [(f"{size:.2%}", f"{pairs.accuracy:.4f}") for size, pairs in curve.items()]
+    network = [
+        (name, f"{pairs.loss:.4f}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
+        for name, (pairs, mean) in learned.scores.items()
+    ]
+    errors = [(f"{n:,}", *(f"{each:.2%}" for each in kinds)) for n, kinds in learned.errors.items()]
+    shares, tested = gas.shares(), sum(each.n_pairs for each in results.order_by_speed)
+    speeds = [
+        (
+            f"{each.push_speed:g}, {each.pull_speed:g}",
+            f"{each.value:.4f}",
+            f"{each.n_pairs / tested:.1%}",
+            f"{shares[each.push_speed, each.pull_speed]:.1%}",
+        )
+        for each in results.order_by_speed
+    ]
+    weighted = sum(each.value * shares[each.push_speed, each.pull_speed] for each in results.order_by_speed)
+    return f"""# What limits the order of time
+
+Made with `scripts/explain_accuracy.py`, on {n_states["validation"]:,} states of {len(gas.processes["validation"])}
+validation processes; what is fitted is fitted on {n_states["train"]:,} states of {len(gas.processes["train"])} training
+processes.
+
+## What a clip tells
+
+Pairs of states of a process are ordered by N log[u (v - 2πR²)], with N and v known and u = U/N read in several ways.
+The displacements are those of single particles between snapshots.
+
+{table(("u", "relative error", "accuracy, all pairs", "mean over processes"), energy)}
+
+## What an error of u costs
+
+The same with the true u, times a random factor of a given relative spread for each state.
+
+{table(("relative error of u", "accuracy, all pairs"), noise)}
+
+## What S~ reads
+
+{table(("states, without dropout", "loss", "accuracy, all pairs", "mean over processes"), network)}
+
+Errors of S~, divided by the slope of its line against the entropy and by N, so that they are relative errors of u:
+about the line; between two clips of one hold, {PAUSE:g} units of time apart (root mean square difference over √2);
+between the sixteen views of one clip.
+
+{table(("N", "about the line", "between clips", "between views"), errors)}
+
+![Accuracy against the relative error of u](accuracy.png)
+
+## The split
+
+{table(("speeds of push, pull", "test accuracy", "share of test pairs", "of training and validation"), speeds)}
+
+With the shares of the last column the test accuracies make {weighted:.4f}; with their own they make
+{results.test_accuracy.value:.4f}.
+"""
+
+
+@matplotlib.rc_context(STYLE)
+def draw(
+    curve: dict[float, Score], readings: dict[str, tuple[float, Score, Score]], learned: Learned, path: Path
+) -> None:
+    """Accuracy against the relative error of u: what the error costs, and where each reading stands."""
+    figure = new_figure(6.0, 3.6)
+    axes = figure.subplots()
+    axes.plot([100 * noise for noise in curve], [each.accuracy for each in curve.values()], color=BLUE)
+    for name, (error, pairs, _) in readings.items():
+        axes.plot(100 * error, pairs.accuracy, "o", color=BLUE)
+        axes.annotate(name, (100 * error, pairs.accuracy), xytext=(6, 2), textcoords="offset points", fontsize=7)
+    error = float(np.mean([clips for _, clips, _ in learned.errors.values()]))
+    accuracy = learned.scores["validation"][0].accuracy
+    axes.plot(100 * error, accuracy, "s", color=ORANGE)
+    axes.annotate("S~, between clips", (100 * error, accuracy), xytext=(6, 2), textcoords="offset points", fontsize=7)
+    axes.axhline(GOAL, color="0.7", linewidth=0.8)
+    axes.set_xlabel("relative error of u, %")
+    axes.set_ylabel("accuracy in the order of time")
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
