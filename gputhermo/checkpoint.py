@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.optim import Adam
 
 from .errors import InputError
-from .model import EntropyNetwork, read_safetensors, save_network
+from .network_file import read_safetensors, save_network
 from .outfile import replaced
 from .pairs import Score
+from .representation import Representation
 from .workfolder import RECIPE, WorkFolder
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -85,7 +86,7 @@ class Folder(WorkFolder):
             refusal=None if resume else earlier,
         )
 
-    def save_epoch(self, network: EntropyNetwork, progress: Progress) -> None:
+    def save_epoch(self, network: Representation, progress: Progress) -> None:
         """Write the weights and the history at the end of an epoch."""
         epoch = progress.epochs[-1]
         if progress.best is epoch:
@@ -95,7 +96,7 @@ class Folder(WorkFolder):
             lines = [json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in progress.epochs]
             new.write_text("".join(lines), encoding="utf-8")
 
-    def save_checkpoint(self, network: EntropyNetwork, optimizer: Adam, progress: Progress) -> None:
+    def save_checkpoint(self, network: Representation, optimizer: Adam, progress: Progress) -> None:
         """Replace the checkpoint, durably."""
         tensors = {f"network.{name}": weight.contiguous() for name, weight in network.state_dict().items()}
         names = [name for name, _ in network.named_parameters()]
@@ -105,7 +106,7 @@ class Folder(WorkFolder):
         with replaced(self.path / "checkpoint.safetensors") as new:
             new.write_bytes(save(tensors, {"progress": json.dumps(dataclasses.asdict(progress))}))
 
-    def load_checkpoint(self, network: EntropyNetwork, optimizer: Adam) -> Progress:
+    def load_checkpoint(self, network: Representation, optimizer: Adam) -> Progress:
         """Set network and optimizer to the checkpoint and return its progress; none if there is no checkpoint.
 
         Raises InputError if the file is damaged or no checkpoint.

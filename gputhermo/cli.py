@@ -98,6 +98,7 @@ def build_parser() -> Parser:
     )
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for weights and history")
     command.add_argument("--config", type=Path, metavar="FILE.toml", help="settings of the training")
+    command.add_argument("--network", metavar="NAME", help="paper or pooled (default: paper)")
     command.add_argument("--epochs", type=int, metavar="N", help="times that every training process is seen")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
@@ -252,6 +253,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     settings = load_train_settings(
         arguments.config,
         preset or "paper",
+        network=arguments.network,
         epochs=arguments.epochs,
         seed=arguments.seed,
         split_seed=arguments.split_seed,

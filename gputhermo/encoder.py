@@ -13,7 +13,7 @@ from torch import Tensor
 from .backend import available_cores
 from .clips import augment, to_float
 from .errors import InputError
-from .model import EntropyNetwork
+from .representation import Representation
 
 CPU_SHARD = 16
 """Clips; 4, 8, 32 and 48 were slower on an AMD Zen 4 with 1 MiB of cache a core."""
@@ -39,7 +39,7 @@ class Encoder:
     n_threads  on a CPU; all cores by default
     """
 
-    def __init__(self, network: EntropyNetwork, precision: torch.dtype, n_threads: int | None = None):
+    def __init__(self, network: Representation, precision: torch.dtype, n_threads: int | None = None):
         if n_threads is not None and n_threads < 1:
             raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
         self.network = network

@@ -28,13 +28,14 @@ from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError
 from .judge import claims_of, identities, judge, on_scale
 from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
-from .model import EntropyNetwork, load_network, read_origin
+from .network_file import load_network, read_origin
 from .observables import piston_position
 from .paper_figures import save_paper_figures
 from .parameters import EvaluateSettings, Settings, TrainSettings, validate, validate_as
 from .process import Timetable, compile_process, plan_processes
 from .relatives import RelativesStatus, make_relatives
 from .report import write_report
+from .representation import Representation
 from .states import N_PARTICLES, WIDTH, States, load_states
 from .torch_device import choose_device, choose_precision, torch_state
 from .version import __version__
@@ -205,7 +206,7 @@ def count(dataset: h5py.File, split_seed: int | None) -> dict[str, dict[str, int
     }
 
 
-def check_match(network: EntropyNetwork, trained_on: Settings, dataset: Settings) -> None:
+def check_match(network: Representation, trained_on: Settings, dataset: Settings) -> None:
     """Raise InputError if a network cannot read a dataset's clips, or may have seen its test processes in training."""
     if (network.frames, network.pixels) != (dataset.protocol.frames, dataset.image.pixels):
         raise InputError(

@@ -158,6 +158,8 @@ class TrainSettings(Section):
     """Of the initial weights, the order of processes, augmentation and dropout."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws another split of the processes than that of the dataset (None): to see how far results depend on it."""
+    network: Literal["paper", "pooled"] = "paper"
+    """"paper" is Table I's; "pooled" (ours) averages what overlapping convolutions see over the frame."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 180
     """Times that every process of the training set is seen (ours: about 80 minutes on two CPU cores)."""
     processes_per_step: Count = 2

@@ -24,7 +24,7 @@ from .encoder import Encoder
 from .errors import InputError, Stopped
 from .feed import Feed
 from .live_feed import LiveFeed, SimulationStatus
-from .model import EntropyNetwork
+from .network_file import NETWORKS
 from .pairs import Score, over_pairs, over_processes, pair_loss, score
 from .parameters import Settings, TrainSettings
 from .read_ahead import CACHE, ReadAhead, Source
@@ -178,7 +178,8 @@ class Training:
         self.steps_per_epoch = math.ceil(len(self.processes) / settings.processes_per_step)
         self.n_steps = settings.epochs * self.steps_per_epoch
         torch.manual_seed(self._seed(INITIAL_WEIGHTS))
-        self.network = EntropyNetwork(self.dataset.protocol.frames, self.dataset.image.pixels).to(device)
+        network = NETWORKS[settings.network]
+        self.network = network(self.dataset.protocol.frames, self.dataset.image.pixels).to(device)
         self.encoder = Encoder(self.network, self.precision, n_threads)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         self.folder = Folder(out, self._recipe(), resume)

@@ -27,7 +27,7 @@ from gputhermo.entropy import EXCLUDED_AREA
 from gputhermo.errors import InputError
 from gputhermo.feed import Feed
 from gputhermo.figures import BLUE, ORANGE, STYLE, new_figure, save
-from gputhermo.model import load_network
+from gputhermo.network_file import load_network
 from gputhermo.pairs import Score, count_pairs, over_pairs, over_processes, score
 from gputhermo.pretrained import WEIGHTS
 from gputhermo.process import Hold, Protocol

@@ -25,9 +25,11 @@ from gputhermo.dataset import SPLITS, split_processes
 from gputhermo.errors import Stopped
 from gputhermo.evaluate import EvaluateStatus, digest, evaluate
 from gputhermo.feed import Feed
-from gputhermo.model import EntropyNetwork, load_network, read_origin, save_network
+from gputhermo.model import EntropyNetwork
+from gputhermo.network_file import load_network, read_origin, save_network
 from gputhermo.parameters import TrainSettings
 from gputhermo.reader import ProcessReader
+from gputhermo.representation import Representation
 from gputhermo.train import train
 from gputhermo.workfolder import claimed
 
@@ -265,7 +267,7 @@ def test_no_process_but_those_for_tests_is_read(
     assert read == set(test)
 
 
-def changed(weights: Path, out: Path, change: Callable[[EntropyNetwork], object]) -> Path:
+def changed(weights: Path, out: Path, change: Callable[[Representation], object]) -> Path:
     """The same network with other numbers in it."""
     network, origin = load_network(weights), read_origin(weights)
     with torch.no_grad():

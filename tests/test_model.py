@@ -1,16 +1,11 @@
-"""The network is that of Table I, and its file brings back the same network or one line that says why not."""
-
-import json
-from pathlib import Path
+"""The network is that of Table I."""
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch.nn.functional import conv2d, linear, relu
 
 from gputhermo.errors import InputError
-from gputhermo.model import EntropyNetwork, Origin, drop, load_network, read_origin, save_network
-from gputhermo.version import __version__
+from gputhermo.model import EntropyNetwork, drop
 
 
 def test_number_of_parameters_is_that_of_table_1():
@@ -112,64 +107,3 @@ def test_a_clip_has_the_same_entropy_in_whatever_company():
 def test_images_too_small_to_be_halved_five_times():
     with pytest.raises(InputError, match=r"pixels = 31 .* 32"):
         EntropyNetwork(pixels=31)
-
-
-# the file
-
-
-def test_weights_survive_the_file(tmp_path: Path):
-    network = EntropyNetwork(frames=2, pixels=32)
-    save_network(network, tmp_path / "a.safetensors", training="seed = 1\n", epoch=7)
-    loaded = load_network(tmp_path / "a.safetensors")
-    assert not loaded.training
-    clips = torch.rand(3, 2, 32, 32)
-    assert torch.equal(loaded(clips), network.eval()(clips))
-
-
-def test_file_says_what_it_is(tmp_path: Path):
-    path = tmp_path / "a.safetensors"
-    save_network(EntropyNetwork(frames=2, pixels=32), path, training="seed = 1\n", epoch=7)
-    data = path.read_bytes()
-    # The format is a length in 8 bytes, a header in JSON, and numbers: nothing in it can be run.
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert json.loads(header["__metadata__"]["gputhermo network"]) == {
-        "format_version": 1,
-        "package_version": __version__,
-        "frames": 2,
-        "pixels": 32,
-        "epoch": 7,
-        "training": "seed = 1\n",
-    }
-    assert read_origin(path) == Origin(__version__, epoch=7, training="seed = 1\n")
-
-
-def test_files_that_hold_no_such_network(tmp_path: Path):
-    path = tmp_path / "a.safetensors"
-    weights = EntropyNetwork(frames=2, pixels=32).state_dict()
-
-    def metadata(version: int = 1, pixels: int = 32) -> dict[str, str]:
-        return {"gputhermo network": json.dumps({"format_version": version, "frames": 2, "pixels": pixels})}
-
-    def rejected(message: str) -> None:
-        with pytest.raises(InputError, match=message) as error:
-            load_network(path)
-        assert "\n" not in str(error.value)
-
-    rejected("does not exist")
-    save_file(weights, path, metadata())
-    load_network(path)
-    path.write_bytes(path.read_bytes()[:-1])
-    rejected("damaged")
-    torch.save(weights, path)
-    rejected("not a safetensors file")
-    save_file(weights, path, {})
-    rejected("not a gputhermo network")
-    save_file(weights, path, metadata(version=2))
-    rejected("version 2")
-    save_file(weights, path, metadata(pixels=64))
-    rejected("another network")
-    save_file({"weight": torch.zeros(3)}, path, metadata())
-    rejected("another network")
-    path.unlink()
-    path.mkdir()
-    rejected("cannot be read")

@@ -32,9 +32,10 @@ from gputhermo.cli import main
 from gputhermo.encoder import Encoder
 from gputhermo.errors import InputError, Stopped
 from gputhermo.feed import Feed
-from gputhermo.model import load_network
+from gputhermo.network_file import load_network
 from gputhermo.pairs import over_pairs, over_processes, pair_loss, score
 from gputhermo.parameters import TrainSettings
+from gputhermo.pooled import PooledNetwork
 from gputhermo.torch_device import choose_precision
 from gputhermo.train import TrainStatus, train
 
@@ -278,6 +279,14 @@ def test_an_order_is_learned_and_holds_for_processes_never_seen(planted: Path, t
     assert best["validation_accuracy"] == pytest.approx(over_pairs(validation).accuracy)
     assert best["validation_process_accuracy"] == pytest.approx(over_processes(validation).accuracy)
     assert history[0]["loss"] > 2 * history[-1]["loss"]
+
+
+def test_the_other_network_learns_the_order_too(planted: Path, tmp_path: Path):
+    plan = TrainSettings(network="pooled", epochs=25, processes_per_step=2)
+    status = train(planted, tmp_path / "run", plan, device="cpu", n_threads=2)
+    assert isinstance(load_network(tmp_path / "run/best.safetensors"), PooledNetwork)
+    assert status.best is not None
+    assert status.best.validation_accuracy > 0.9
 
 
 def test_images_of_the_test_processes_play_no_part(planted: Path, whole: Path, tmp_path: Path):

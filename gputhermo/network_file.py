@@ -1,0 +1,98 @@
+"""Networks as files: weights, and where they come from, in safetensors. Nothing is pickled or unpickled."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .errors import InputError
+from .model import EntropyNetwork
+from .outfile import replaced
+from .pooled import PooledNetwork
+from .representation import Representation
+from .version import __version__
+
+FORMAT = "gputhermo network"
+FORMAT_VERSION = 1
+NETWORKS: dict[str, type[Representation]] = {network.NAME: network for network in (EntropyNetwork, PooledNetwork)}
+"""All that there are, by their names in settings and files."""
+
+
+def save_network(network: Representation, path: Path, training: str, epoch: int) -> None:
+    """Write the weights after `epoch` of the run that `training`, TOML from `train`, describes, as safetensors."""
+    description = {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "network": network.NAME,
+        "frames": network.frames,
+        "pixels": network.pixels,
+        "epoch": epoch,
+        "training": training,
+    }
+    weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
+    with replaced(path) as new:
+        # A single entry: safetensors writes several in an order that changes from run to run.
+        new.write_bytes(save(weights, {FORMAT: json.dumps(description)}))
+
+
+class Origin(NamedTuple):
+    """Where weights come from."""
+
+    package_version: str
+    epoch: int
+    training: str
+    """The content of the run's settings.toml."""
+
+
+def load_network(path: str | Path, device: str | torch.device = "cpu") -> Representation:
+    """Read a network that `save_network` wrote, ready to be evaluated (without dropout). Nothing is unpickled.
+
+    Raises InputError if the file is not there, is damaged, or holds anything but such a network.
+    """
+    description, weights = read_weights(Path(path))
+    name = description.get("network", EntropyNetwork.NAME)  # there was no other at first
+    if name not in NETWORKS:
+        raise InputError(f"weights = {str(path)!r} is of a network {name!r} that this gputhermo does not know")
+    network = NETWORKS[name](description["frames"], description["pixels"])
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(f"weights = {str(path)!r} does not hold the weights of the network that it names") from None
+    return network.to(device).eval()
+
+
+def read_origin(path: str | Path) -> Origin:
+    """Where the weights in a file come from; raises InputError as `load_network` does."""
+    description, _ = read_weights(Path(path))
+    return Origin(*(description[name] for name in Origin._fields))
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description and weights in a file; raises InputError likewise."""
+    metadata, weights = read_safetensors(path)
+    if FORMAT not in metadata:
+        raise InputError(f"weights = {str(path)!r} is not a {FORMAT}")
+    description = json.loads(metadata[FORMAT])
+    version = description["format_version"]
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"weights = {str(path)!r} has format version {version}; this gputhermo reads up to {FORMAT_VERSION}"
+        )
+    return description, weights
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file, on the CPU; InputError if it cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"file = {str(path)!r} does not exist") from None
+    except OSError as error:
+        raise InputError(f"file = {str(path)!r} cannot be read: {error.strerror or error}") from None
+    except SafetensorError:
+        raise InputError(f"file = {str(path)!r} is not a safetensors file, or a damaged one") from None
