@@ -123,6 +123,7 @@ def build_parser() -> Parser:
     command.set_defaults(run=run_reproduce)
     command.add_argument("--preset", required=True, help="paper or demo")
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for all that is made")
+    command.add_argument("--network", metavar="NAME", help="to train: paper or pooled (default: paper)")
     command.add_argument("--epochs", type=int, metavar="N", help="of training, instead of the preset's")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
@@ -311,7 +312,7 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
 
     preset, seed = arguments.preset, arguments.seed
     settings = load_settings(preset, seed=seed)
-    training = load_train_settings(preset=preset, seed=seed, epochs=arguments.epochs)
+    training = load_train_settings(preset=preset, network=arguments.network, seed=seed, epochs=arguments.epochs)
     evaluation = load_evaluate_settings(seed=seed)
     console = Console(stderr=True)
 

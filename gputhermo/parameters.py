@@ -5,6 +5,7 @@ not given by Kuroyanagi and Yuge (arXiv:2506.01506); the others are theirs.
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +18,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 AnySection = TypeVar("AnySection", bound="Section")
+Preset = TypeVar("Preset")
 
 
 class Section(BaseModel):
@@ -151,6 +153,13 @@ class Settings(Section):
     series: SeriesSettings = SeriesSettings()
 
 
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {"epochs": 180, "learning_rate": 0.002},
+    "pooled": {"epochs": 48, "learning_rate": 0.008},
+}
+"""Defaults of training by network, chosen on validation processes (docs/training.md)."""
+
+
 class TrainSettings(Section):
     """All that determines the training of a network on a dataset."""
 
@@ -160,17 +169,24 @@ class TrainSettings(Section):
     """Draws another split of the processes than that of the dataset (None): to see how far results depend on it."""
     network: Literal["paper", "pooled"] = "paper"
     """"paper" is Table I's; "pooled" (ours) averages what overlapping convolutions see over the frame."""
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 180
-    """Times that every process of the training set is seen (ours: about 80 minutes on two CPU cores)."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = RECIPES["paper"]["epochs"]
+    """Times that every process of the training set is seen (ours: about 80 minutes on two CPU cores). By RECIPES."""
     processes_per_step: Count = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
     states a step are many already, as all pairs of them count."""
-    learning_rate: Positive = 0.002
+    learning_rate: Positive = RECIPES["paper"]["learning_rate"]
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: on the
-    validation processes 0.002 and 0.004 did better than Adam's usual 0.001, in single short runs (docs/training.md)."""
+    validation processes 0.002 and 0.004 did better than Adam's usual 0.001, in single short runs (docs/training.md). By
+    RECIPES, too."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
     device multiplies it in hardware, which saves time; S~ then differs little (docs/training.md)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_recipe(cls, values: Any) -> Any:
+        """What is not given is as the network's recipe has it."""
+        return {**RECIPES.get(str(values.get("network")), {}), **values} if isinstance(values, dict) else values
 
 
 class EvaluateSettings(Section):
@@ -219,16 +235,16 @@ def load_settings(preset: str, path: str | Path | None = None, **changes: Any) -
     return validate(values)
 
 
-TRAIN_PRESETS: dict[str, TrainSettings] = {
-    "paper": TrainSettings(),
-    # 21 steps an epoch only, so more of them; a minute on two cores.
-    "demo": TrainSettings(epochs=40),
+TRAIN_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    # 21 steps an epoch only; a minute on two cores.
+    "demo": {"epochs": 40},
 }
 
 
 def load_train_settings(path: str | Path | None = None, preset: str = "paper", **changes: Any) -> TrainSettings:
     """A preset, changed by the TOML file at `path` and then by `changes`; raises InputError as above."""
-    values = choose_preset(preset, TRAIN_PRESETS).model_dump()
+    values = dict(choose_preset(preset, TRAIN_PRESETS))
     if path is not None:
         merge(values, read_toml(Path(path)))
     values.update({name: value for name, value in changes.items() if value is not None})
@@ -242,7 +258,7 @@ def load_evaluate_settings(path: str | Path | None = None, **changes: Any) -> Ev
     return validate_as(EvaluateSettings, values)
 
 
-def choose_preset(name: str, presets: dict[str, AnySection]) -> AnySection:
+def choose_preset(name: str, presets: Mapping[str, Preset]) -> Preset:
     """The preset of that name; InputError if there is none."""
     if name not in presets:
         raise InputError(f"preset = {name!r} is unknown; allowed: {', '.join(presets)}")

@@ -1,16 +1,15 @@
 """Why S~ orders states no better than it does: how exactly energy can be read from a clip, and how exactly S~ reads it.
 
-    python scripts/explain_accuracy.py paper.h5 --results docs/results/paper/results.json --out docs/results
+    python scripts/explain_accuracy.py paper.h5 --out docs/results
 
-writes accuracy.md and accuracy.png. All is measured on the validation processes of the dataset; readings of energy
-are fitted on its training processes, which is also what the network learned from (the package's, or `--weights`).
+writes accuracy.md and accuracy.png. All is measured on the validation processes of the dataset; readings of energy are
+fitted on its training processes, which is also what the networks learned from: those of the package, or `--network`.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from importlib.resources import as_file, files
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import h5py
@@ -29,7 +28,7 @@ from gputhermo.feed import Feed
 from gputhermo.figures import BLUE, ORANGE, STYLE, new_figure, save
 from gputhermo.network_file import load_network
 from gputhermo.pairs import Score, count_pairs, over_pairs, over_processes, score
-from gputhermo.pretrained import WEIGHTS
+from gputhermo.pretrained import PRETRAINED, pretrained_file
 from gputhermo.process import Hold, Protocol
 from gputhermo.rasterize import render
 from gputhermo.report import table
@@ -42,26 +41,39 @@ PAUSE = 40.0
 NOISES = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06)
 """Relative errors of u for which the accuracy is tabulated."""
 GOAL = 0.97
+"""Drawn as a line."""
+LEFT_OF = 4.0
+"""Per cent: names of points with larger errors stand to their left."""
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE", help="the dataset that the network was trained on")
-    parser.add_argument("--results", type=Path, required=True, metavar="results.json", help="of that network")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="of the network; default: the package's")
+    parser.add_argument(
+        "--network",
+        nargs=3,
+        action="append",
+        metavar=("NAME", "WEIGHTS", "RESULTS"),
+        help="a network and its results.json; default: those of the package, and of docs/results",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for accuracy.md and .png")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     arguments = parser.parse_args(argv)
     try:
-        results = load_results(arguments.results)
         gas = Gas(arguments.file)
-        with as_file(files("gputhermo") / WEIGHTS) as shipped:
-            network = load_network(arguments.weights or shipped)
         readings = gas.readings()
         curve = {noise: gas.noisy(noise) for noise in NOISES}
-        with closing(Encoder(network, choose_precision("auto", torch.device("cpu")), arguments.threads)) as encoder:
-            learned = Learned(gas, encoder, arguments.threads)
+        learned, results = {}, {}
+        with ExitStack() as stack:
+            shipped = [
+                (name, stack.enter_context(pretrained_file(name)), RESULTS / name / "results.json")
+                for name in PRETRAINED
+            ]
+            for name, weights, judged in arguments.network or shipped:
+                results[name] = load_results(judged)
+                learned[name] = learn(gas, weights, arguments.threads)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -119,9 +131,9 @@ class Gas:
         lags = list(np.log(self.displacements).T)
         ways = {
             "true energy": self.log_u,
-            "mean square displacement between two snapshots, as it is": lags[0],
+            "mean square displacement": lags[0],
             "the same, corrected for N and area": fit([lags[0], *known], self.log_u, self.trained),
-            "those over all times in the clip, corrected": fit([*lags, *known], self.log_u, self.trained),
+            "those over all times, corrected": fit([*lags, *known], self.log_u, self.trained),
         }
         found = {}
         for name, log_u in ways.items():
@@ -156,6 +168,13 @@ def fit(features: Iterable[np.ndarray], target: np.ndarray, chosen: np.ndarray) 
     terms = np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
     values: np.ndarray = terms @ np.linalg.lstsq(terms[chosen], target[chosen], rcond=None)[0]
     return values
+
+
+def learn(gas: Gas, weights: str | Path, n_threads: int | None) -> "Learned":
+    """What the network in a file makes of the states."""
+    network = load_network(weights)
+    with closing(Encoder(network, choose_precision("auto", torch.device("cpu")), n_threads)) as encoder:
+        return Learned(gas, encoder, n_threads)
 
 
 class Learned:
@@ -232,8 +251,8 @@ def as_markdown(
     gas: Gas,
     readings: dict[str, tuple[float, Score, Score]],
     curve: dict[float, Score],
-    learned: Learned,
-    results: Results,
+    learned: dict[str, Learned],
+    results: dict[str, Results],
 ) -> str:
     """The report."""
     n_states = {name: int(np.isin(gas.process, each).sum()) for name, each in gas.processes.items()}
@@ -242,22 +261,16 @@ def as_markdown(
         for name, (error, pairs, mean) in readings.items()
     ]
     noise = [(f"{size:.2%}", f"{pairs.accuracy:.4f}") for size, pairs in curve.items()]
-    network = [
-        (name, f"{pairs.loss:.4f}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
-        for name, (pairs, mean) in learned.scores.items()
+    networks = [
+        (name, states, f"{pairs.loss:.4f}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
+        for name, one in learned.items()
+        for states, (pairs, mean) in one.scores.items()
     ]
-    errors = [(f"{n:,}", *(f"{each:.2%}" for each in kinds)) for n, kinds in learned.errors.items()]
-    shares, tested = gas.shares(), sum(each.n_pairs for each in results.order_by_speed)
-    speeds = [
-        (
-            f"{each.push_speed:g}, {each.pull_speed:g}",
-            f"{each.value:.4f}",
-            f"{each.n_pairs / tested:.1%}",
-            f"{shares[each.push_speed, each.pull_speed]:.1%}",
-        )
-        for each in results.order_by_speed
+    errors = [
+        (name, f"{n:,}", *(f"{each:.2%}" for each in kinds))
+        for name, one in learned.items()
+        for n, kinds in one.errors.items()
     ]
-    weighted = sum(each.value * shares[each.push_speed, each.pull_speed] for each in results.order_by_speed)
     return f"""# What limits the order of time
 
 Made with `scripts/explain_accuracy.py`, on {n_states["validation"]:,} states of {len(gas.processes["validation"])}
@@ -266,8 +279,8 @@ processes.
 
 ## What a clip tells
 
-Pairs of states of a process are ordered by N log[u (v - 2πR²)], with N and v known and u = U/N read in several ways.
-The displacements are those of single particles between snapshots.
+Pairs of states of a process are ordered by N log[u (v - 2πR²)], with N and v known and u = U/N read in several ways:
+from the energy, and from the displacements of single particles, which images do not name.
 
 {table(("u", "relative error", "accuracy, all pairs", "mean over processes"), energy)}
 
@@ -279,41 +292,77 @@ The same with the true u, times a random factor of a given relative spread for e
 
 ## What S~ reads
 
-{table(("states, without dropout", "loss", "accuracy, all pairs", "mean over processes"), network)}
+Without dropout:
+
+{table(("network", "states", "loss", "accuracy, all pairs", "mean over processes"), networks)}
 
 Errors of S~, divided by the slope of its line against the entropy and by N, so that they are relative errors of u:
 about the line; between two clips of one hold, {PAUSE:g} units of time apart (root mean square difference over √2);
 between the sixteen views of one clip.
 
-{table(("N", "about the line", "between clips", "between views"), errors)}
+{table(("network", "N", "about the line", "between clips", "between views"), errors)}
 
 ![Accuracy against the relative error of u](accuracy.png)
 
+The line is the random error above; the dots are the readings of u, the squares the networks, at the mean over N of the
+error between clips. The grey line is {GOAL}.
+
 ## The split
 
-{table(("speeds of push, pull", "test accuracy", "share of test pairs", "of training and validation"), speeds)}
-
-With the shares of the last column the test accuracies make {weighted:.4f}; with their own they make
-{results.test_accuracy.value:.4f}.
+{split_section(gas.shares(), results)}
 """
+
+
+def split_section(shares: dict[tuple[float, float], float], results: dict[str, Results]) -> str:
+    """Test accuracy by speed, and what it would be with the shares that other splits have."""
+    accuracies = [
+        {(each.push_speed, each.pull_speed): each.value for each in one.order_by_speed} for one in results.values()
+    ]
+    pairs = {(each.push_speed, each.pull_speed): each.n_pairs for each in next(iter(results.values())).order_by_speed}
+    tested = {kind: n / sum(pairs.values()) for kind, n in pairs.items()}
+    rows = [
+        (
+            ", ".join(f"{speed:g}" for speed in kind),
+            f"{tested[kind]:.1%}",
+            f"{shares[kind]:.1%}",
+            *(f"{each[kind]:.4f}" for each in accuracies),
+        )
+        for kind in shares
+    ]
+    for name, weights in (("all, as in the test", tested), ("all, as in training and validation", shares)):
+        means = [sum(weights[kind] * each[kind] for kind in weights) for each in accuracies]
+        rows.append((name, "", "", *(f"{mean:.4f}" for mean in means)))
+    header = ("speeds of push, pull", "share of test pairs", "of training and validation")
+    return table((*header, *(f"test accuracy, {name}" for name in results)), rows)
 
 
 @matplotlib.rc_context(STYLE)
 def draw(
-    curve: dict[float, Score], readings: dict[str, tuple[float, Score, Score]], learned: Learned, path: Path
+    curve: dict[float, Score],
+    readings: dict[str, tuple[float, Score, Score]],
+    learned: dict[str, Learned],
+    path: Path,
 ) -> None:
     """Accuracy against the relative error of u: what the error costs, and where each reading stands."""
     figure = new_figure(6.0, 3.6)
     axes = figure.subplots()
     axes.plot([100 * noise for noise in curve], [each.accuracy for each in curve.values()], color=BLUE)
-    for name, (error, pairs, _) in readings.items():
-        axes.plot(100 * error, pairs.accuracy, "o", color=BLUE)
-        axes.annotate(name, (100 * error, pairs.accuracy), xytext=(6, 2), textcoords="offset points", fontsize=7)
-    error = float(np.mean([clips for _, clips, _ in learned.errors.values()]))
-    accuracy = learned.scores["validation"][0].accuracy
-    axes.plot(100 * error, accuracy, "s", color=ORANGE)
-    axes.annotate("S~, between clips", (100 * error, accuracy), xytext=(6, 2), textcoords="offset points", fontsize=7)
     axes.axhline(GOAL, color="0.7", linewidth=0.8)
+    points = {name: (error, pairs.accuracy, "o", BLUE) for name, (error, pairs, _) in readings.items()}
+    for name, one in learned.items():
+        error = float(np.mean([clips for _, clips, _ in one.errors.values()]))
+        points[f"S~, network {name}"] = error, one.scores["validation"][0].accuracy, "s", ORANGE
+    for name, (error, accuracy, marker, colour) in points.items():
+        axes.plot(100 * error, accuracy, marker, color=colour)
+        left = 100 * error > LEFT_OF
+        axes.annotate(
+            name,
+            (100 * error, accuracy),
+            xytext=(-6 if left else 6, 3),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=7,
+        )
     axes.set_xlabel("relative error of u, %")
     axes.set_ylabel("accuracy in the order of time")
     save(figure, path)

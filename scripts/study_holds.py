@@ -10,7 +10,6 @@ or `--weights`. What is finished in DIR is not done again.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +19,7 @@ from gputhermo.errors import InputError, Stopped
 from gputhermo.evaluate import evaluate
 from gputhermo.generate import generate
 from gputhermo.parameters import Settings, validate
-from gputhermo.pretrained import WEIGHTS
+from gputhermo.pretrained import pretrained_file
 from gputhermo.progress import show_progress, stop_on_signals
 from gputhermo.report import side_by_side, table
 
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = {f"hold {hold:g}": (hold, 1) for hold in HOLDS}
     columns[f"hold {TRAINED_HOLD:g}, {SUBSTEPS} sub-steps"] = TRAINED_HOLD, SUBSTEPS
     try:
-        with stop_on_signals() as stop, as_file(files("gputhermo") / WEIGHTS) as shipped:
+        with stop_on_signals() as stop, pretrained_file() as shipped:
             weights = arguments.weights or shipped
             runs = {
                 name: judged(

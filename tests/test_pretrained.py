@@ -10,13 +10,16 @@ import gputhermo
 from gputhermo import Hold, Protocol, ReplicaBatch, simulate
 from gputhermo.clips import draw_clips
 from gputhermo.entropy import vdw_entropy
+from gputhermo.errors import InputError
+from gputhermo.pretrained import PRETRAINED
 
 
+@pytest.mark.parametrize("name", PRETRAINED)
 @pytest.mark.parametrize("n_particles", [500, 2000])
-def test_pretrained_network_orders_gases_of_other_temperatures_and_areas(n_particles: int):
+def test_pretrained_networks_order_gases_of_other_temperatures_and_areas(n_particles: int, name: str):
     """Gases that no training process was: hotter or larger has more entropy, by S~ as by the van der Waals entropy."""
     representation, entropy = [], []
-    network = gputhermo.load_pretrained()
+    network = gputhermo.load_pretrained(name)
     for length, temperature in ((150.0, 1.0), (150.0, 1.5), (225.0, 1.5), (300.0, 1.5), (300.0, 2.5)):
         protocol = Protocol(length=length, height=300.0, actions=[Hold(30.0)])
         batch = ReplicaBatch.draw(n_particles, protocol, seed=3, temperature=temperature, device="cpu")
@@ -27,6 +30,11 @@ def test_pretrained_network_orders_gases_of_other_temperatures_and_areas(n_parti
     assert list(np.argsort(entropy)) == [0, 1, 2, 3, 4]
     assert list(np.argsort(representation)) == [0, 1, 2, 3, 4]
     assert np.corrcoef(entropy, representation)[0, 1] > 0.95
+
+
+def test_an_unknown_name_is_one_line_with_the_names_that_there_are():
+    with pytest.raises(InputError, match="'cpu' is unknown; allowed: paper, pooled"):
+        gputhermo.load_pretrained("cpu")
 
 
 def test_the_package_loads_without_torch():

@@ -26,7 +26,7 @@ TRAINING = TrainSettings(epochs=2)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A preset for which the command takes seconds."""
     monkeypatch.setitem(parameters.PRESETS, "demo", SETTINGS)
-    monkeypatch.setitem(parameters.TRAIN_PRESETS, "demo", TRAINING)
+    monkeypatch.setitem(parameters.TRAIN_PRESETS, "demo", {"epochs": TRAINING.epochs})
 
 
 @pytest.fixture(scope="module")
