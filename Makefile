@@ -1,5 +1,6 @@
 # make demo    the main job, small: environment, simulation, training, axioms, report
 # make test    environment and tests
+# make gpu     on a machine with an NVIDIA GPU: its tests, then every figure of it in docs/results/gpu.json
 # make lint    formatting, common mistakes, types (`make types` alone for the last)
 # make docs    the documentation as a web site, in build/docs
 # make clean   removes the environment and whatever was built
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test gpu lint types docs clean
 
 demo: .venv/installed
 	mkdir -p out
@@ -21,6 +22,12 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/pytest
+
+# GPU_PYTHON=python3 make gpu   an interpreter that has the packages already; nothing is installed then
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-test .venv/installed-cuda13)
+	$(GPU_PYTHON) -m pytest -m gpu
+	$(GPU_PYTHON) scripts/gpu_report.py --out docs/results/gpu.json
 
 lint: .venv/installed-dev types
 	$(BIN)/ruff format --check .

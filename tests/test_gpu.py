@@ -1,0 +1,123 @@
+"""What an NVIDIA GPU computes is what the CPU computes, and it stays there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gases import random_gas
+
+from gputhermo import Hold, Protocol, Recording, ReplicaBatch, Stroke, simulate
+from gputhermo.backend import Backend, CpuBackend, CudaBackend
+from gputhermo.clips import draw_clips
+from gputhermo.live_feed import LiveFeed
+from gputhermo.parameters import ImageSettings, TrainSettings, validate
+from gputhermo.rasterize import render
+from gputhermo.train import train_on_simulation
+
+pytestmark = pytest.mark.gpu
+
+L = 300.0
+PROTOCOLS = {
+    "still": (L, [Hold(2.0)]),
+    "push": (0.75 * L, [Stroke(to=0.75 * L - 1.0, speed=0.5, record=True)]),
+    "pull": (0.5 * L, [Stroke(to=0.5 * L + 1.0, speed=0.5, record=True)]),
+}
+"""2000 steps each."""
+SMALL = validate(
+    {
+        "gas": {"box_length": 120.0},
+        "protocol": {"hold_time": 10.0, "n_cycles": 1},
+        "plan": {"n_particles": [90], "push_speeds": [1.0], "pull_speeds": [1.0], "strokes": [60.0, 30.0]},
+        "image": {"pixels": 64, "raster_pixels": 390},
+        "split": {"train": 0.5, "validation": 0.25},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def cuda() -> Backend:
+    return CudaBackend()
+
+
+def run(n_particles: int, motion: str, backend: Backend, n_replicas: int = 1) -> list[Recording]:
+    """Replicas of one gas; the same protocol for all."""
+    length, actions = PROTOCOLS[motion]
+    states = [random_gas(n_particles, length, L, seed=n_particles + r) for r in range(n_replicas)]
+    batch = ReplicaBatch.from_arrays([x for x, _ in states], [v for _, v in states])
+    return simulate(batch, Protocol(length, L, actions), device=backend, frames=1)
+
+
+@pytest.mark.parametrize("motion", PROTOCOLS)
+@pytest.mark.parametrize("n_particles", [500, 1000, 2000])
+def test_trajectories_are_those_of_the_cpu(n_particles: int, motion: str, cuda: Backend):
+    """After 2000 steps; the compiler for the device contracts products and sums, so the last bits differ."""
+    (ours,), (theirs,) = run(n_particles, motion, cuda), run(n_particles, motion, CpuBackend())
+    np.testing.assert_allclose(cuda.to_host(ours.phase_points), theirs.phase_points, rtol=0.0, atol=1e-8)
+    for name in ("kinetic_energy", "potential_energy", "work"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-8, atol=1e-8)
+    assert ours.counters["contacts"] == theirs.counters["contacts"]
+
+
+def test_a_trajectory_is_the_same_bits_in_every_run_and_company(cuda: Backend):
+    (alone,) = run(1000, "push", cuda)
+    for n_replicas in (1, 300):
+        first = run(1000, "push", cuda, n_replicas)[0]
+        assert (first.phase_points == alone.phase_points).all()
+        assert (first.work == alone.work).all()
+
+
+@pytest.mark.parametrize("n_particles", [500, 2000])
+def test_images_are_those_of_the_cpu_within_a_grey_level_and_the_same_every_time(n_particles: int, cuda: Backend):
+    positions = np.stack([random_gas(n_particles, length, L, seed=1)[0] for length in (L, 0.5 * L)])
+    first, again = (render(cuda.adopt(positions), n_particles, ImageSettings(), L, cuda) for _ in range(2))
+    assert (first == again).all()
+    difference = cuda.to_host(first).astype(int) - render(positions, n_particles, ImageSettings(), L, CpuBackend())
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 1e-4
+
+
+def test_clips_are_the_memory_that_they_were_drawn_to(cuda: Backend):
+    import cupy
+
+    (recording,) = run(500, "still", cuda)
+    drawn = []
+    clips = draw_clips(recording, L)
+    assert clips.is_cuda
+    view = cupy.from_dlpack(clips)
+    drawn.append(view.data.ptr)
+    assert drawn == [clips.data_ptr()]
+    images = render(recording.positions, 500, ImageSettings(), L, cuda)
+    assert torch.from_dlpack(images).data_ptr() == images.data.ptr
+
+
+def copies(trace: Path) -> Iterator[tuple[str, int]]:
+    """Direction and bytes of each copy between host and device that torch's profiler saw."""
+    for event in json.loads(trace.read_text())["traceEvents"]:
+        if event.get("cat") == "gpu_memcpy" and ("HtoD" in event["name"] or "DtoH" in event["name"]):
+            yield event["name"], int(event["args"]["bytes"])
+
+
+def test_images_of_a_live_simulation_never_touch_the_host(tmp_path: Path):
+    """Of a feed's processes nothing as large as an image is copied, in either direction."""
+    from torch.profiler import ProfilerActivity, profile
+
+    feed = LiveFeed(SMALL, "cuda")
+    feed.simulate(lambda status: None, lambda: False)
+    (process, *_) = feed.processes("train")
+    feed.read(process)  # compiles
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        clips = feed.read(process)
+        torch.cuda.synchronize()
+    profiler.export_chrome_trace(str(tmp_path / "trace.json"))
+    assert clips.is_cuda
+    assert max((n_bytes for _, n_bytes in copies(tmp_path / "trace.json")), default=0) < clips[0, 0].nbytes
+
+
+def test_training_on_a_simulation_is_the_same_bits_in_every_run(tmp_path: Path):
+    settings = TrainSettings(epochs=2)
+    for name in "ab":
+        train_on_simulation(SMALL, tmp_path / name, settings, device="cuda")
+    assert (tmp_path / "a/last.safetensors").read_bytes() == (tmp_path / "b/last.safetensors").read_bytes()
