@@ -23,9 +23,11 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/pytest
 
+# CUDA=12 make gpu              by the driver; 13 if nothing is said
 # GPU_PYTHON=python3 make gpu   an interpreter that has the packages already; nothing is installed then
 GPU_PYTHON ?= $(BIN)/python
-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-test .venv/installed-cuda13)
+CUDA ?= 13
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-test .venv/installed-cuda$(CUDA))
 	$(GPU_PYTHON) -m pytest -m gpu
 	$(GPU_PYTHON) scripts/gpu_report.py --out docs/results/gpu.json
 

@@ -6,6 +6,7 @@ of them runs. No result depends on the backend's number of threads.
 """
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,6 +98,8 @@ class CudaBackend(Backend):
             raise InputError(
                 f"device = {self.name!r} needs CuPy: install gputhermo[cuda13] (or gputhermo[cuda12] for CUDA 12)"
             ) from None
+        # numba warns of every launch of few blocks; here a block is a replica, and there may be one.
+        warnings.filterwarnings("ignore", message="Grid size")
         cuda.select_device(device)
         cupy.cuda.Device(device).use()
         self.xp = cupy

@@ -10,12 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from .errors import InputError, SimulationError, Stopped
-
-if TYPE_CHECKING:
-    from .progress import StopRequest
+from .errors import InputError, Interrupted, SimulationError
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,9 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         message, code = system_message(error), 2
     except SimulationError as error:
         message, code = str(error), 1
-    except Stopped as stopped:
-        exit_code: int = stopped.args[0]
-        return exit_code
+    except Interrupted as interrupted:
+        return interrupted.exit_code
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
@@ -144,19 +140,6 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hold", type=int, metavar="H", help="number of the hold, from 0 (default: all)")
 
 
-@contextmanager
-def stoppable(how: str = "") -> Iterator["StopRequest"]:
-    """The flag that signals set, for a run; if it stops, a line says `how` to go on, and Stopped has the exit code."""
-    from .progress import stop_on_signals
-
-    with stop_on_signals() as stop:
-        try:
-            yield stop
-        except Stopped:
-            sys.stderr.write(f"stopped; the same command{how} continues from here\n")
-            raise Stopped(128 + stop.signal) from None
-
-
 def run_generate(arguments: argparse.Namespace) -> int:
     """`gputhermo generate`: a dataset, from the start or from where an earlier run stopped."""
     from rich.console import Console
@@ -164,7 +147,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
     from .generate import generate
     from .parameters import load_settings
     from .printout import print_closing
-    from .progress import show_progress
+    from .progress import show_progress, stoppable
     from .summary import read_tables, summarise
 
     settings = load_settings(arguments.preset, arguments.config, seed=arguments.seed)
@@ -243,7 +226,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     from .parameters import load_settings, load_train_settings
     from .printout import print_trained
-    from .progress import show_progress
+    from .progress import show_progress, stoppable
     from .train import train, train_on_simulation
 
     preset: str | None = arguments.preset
@@ -283,7 +266,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from .evaluate import evaluate
     from .parameters import load_evaluate_settings
     from .printout import print_claims
-    from .progress import show_progress
+    from .progress import show_progress, stoppable
 
     settings = load_evaluate_settings(arguments.config, seed=arguments.seed)
     with stoppable() as stop, show_progress(Console(stderr=True)) as report:
@@ -307,7 +290,7 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
 
     from .parameters import load_evaluate_settings, load_settings, load_train_settings
     from .printout import print_claims
-    from .progress import Status, show_progress
+    from .progress import Status, show_progress, stoppable
     from .reproduce import STAGES, reproduce
 
     preset, seed = arguments.preset, arguments.seed

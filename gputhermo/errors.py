@@ -9,5 +9,16 @@ class Stopped(Exception):
     """A run was asked to stop, and left a state that it can be resumed from."""
 
 
+class Interrupted(Exception):
+    """A signal stopped a command, which has said how to go on.
+
+    exit_code  128 + the signal's number, as the shell has it
+    """
+
+    def __init__(self, exit_code: int):
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 class SimulationError(RuntimeError):
     """A simulation reached a state that physics forbids; the message names replica, particle and step."""

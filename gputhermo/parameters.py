@@ -170,14 +170,15 @@ class TrainSettings(Section):
     network: Literal["paper", "pooled"] = "paper"
     """"paper" is Table I's; "pooled" (ours) averages what overlapping convolutions see over the frame."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = RECIPES["paper"]["epochs"]
-    """Times that every process of the training set is seen (ours: about 80 minutes on two CPU cores). By RECIPES."""
+    """Times that every process of the training set is seen (ours). Default by network, see RECIPES; "paper" takes 80
+    minutes on two CPU cores."""
     processes_per_step: Count = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
     states a step are many already, as all pairs of them count."""
     learning_rate: Positive = RECIPES["paper"]["learning_rate"]
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: on the
-    validation processes 0.002 and 0.004 did better than Adam's usual 0.001, in single short runs (docs/training.md). By
-    RECIPES, too."""
+    validation processes 0.002 and 0.004 did better than Adam's usual 0.001 for "paper", in single short runs
+    (docs/training.md). Default by network, see RECIPES."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
     device multiplies it in hardware, which saves time; S~ then differs little (docs/training.md)."""

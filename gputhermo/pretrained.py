@@ -24,7 +24,7 @@ def pretrained_file(network: str = "paper") -> Iterator[Path]:
         yield path
 
 
-def load_pretrained(network: str = "paper", device: str = "cpu") -> "Representation":
+def load_pretrained(network: str = "paper", *, device: str = "cpu") -> "Representation":
     """A network trained on the preset `paper`: `network.representation(clips)` is S~ of clips.
 
     "paper" is Table I's, "pooled" ours, which orders states better. They know discs of radius R in a frame of

@@ -1,6 +1,7 @@
 """How a run shows where it is, and how it is asked to stop."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from .errors import Interrupted, Stopped
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where the output is not a terminal."""
@@ -60,6 +63,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
+
+
+@contextmanager
+def stoppable(how: str = "") -> Iterator[StopRequest]:
+    """`stop_on_signals` for a command: if what runs within stops, one line says `how` to go on.
+
+    Raises Interrupted then, with the exit code.
+    """
+    with stop_on_signals() as stop:
+        try:
+            yield stop
+        except Stopped:
+            sys.stderr.write(f"stopped; the same command{how} continues from here\n")
+            raise Interrupted(128 + stop.signal) from None
 
 
 class Rate:

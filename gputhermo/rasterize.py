@@ -1,7 +1,7 @@
 """Pictures of the gas: discs drawn on a fine raster and reduced by the Lanczos filter, on the backend's device."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,9 @@ def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:
     )
 
 
+@lru_cache(maxsize=4)
 def lanczos_on(backend: Backend, image: ImageSettings) -> Any:
-    """Copy the weights of one axis to the backend's device."""
+    """Copy the weights of one axis to the backend's device, once."""
     return raster_layout.Lanczos(*(backend.adopt(table) for table in lanczos_tables(image)))
 
 

@@ -24,6 +24,7 @@ from gputhermo.dataset import SPLITS, members, open_dataset, settings_of
 from gputhermo.encoder import Encoder
 from gputhermo.entropy import EXCLUDED_AREA
 from gputhermo.errors import InputError
+from gputhermo.evaluate import digest
 from gputhermo.feed import Feed
 from gputhermo.figures import BLUE, ORANGE, STYLE, new_figure, save
 from gputhermo.network_file import load_network
@@ -40,6 +41,8 @@ PAUSE = 40.0
 """Time between the two clips of a hold. Most particles collide several times in it; the state stays the same one."""
 NOISES = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06)
 """Relative errors of u for which the accuracy is tabulated."""
+N_DRAWS = 10
+"""Of random errors, for each accuracy."""
 GOAL = 0.97
 """Drawn as a line."""
 LEFT_OF = 4.0
@@ -63,8 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         gas = Gas(arguments.file)
-        readings = gas.readings()
-        curve = {noise: gas.noisy(noise) for noise in NOISES}
         learned, results = {}, {}
         with ExitStack() as stack:
             shipped = [
@@ -73,7 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
             for name, weights, judged in arguments.network or shipped:
                 results[name] = load_results(judged)
-                learned[name] = learn(gas, weights, arguments.threads)
+                check_match(name, results[name], digest(weights), gas)
+                learned[name] = learn(gas, weights, results[name].run.training.precision, arguments.threads)
+        readings = gas.readings()
+        curve = {noise: gas.noisy(noise) for noise in NOISES}
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -120,13 +124,17 @@ class Gas:
         s: np.ndarray = self.n_particles * (log_u + np.log(self.free))
         return s
 
-    def noisy(self, noise: float) -> Score:
-        """The order if u is known up to a random factor, normal, of this relative error."""
-        errors = np.random.default_rng(0).standard_normal(len(self.rows))
-        return self.order(self.log_u + noise * errors)[0]
+    def noisy(self, noise: float) -> float:
+        """The accuracy over all pairs if log u has a normal error of this size; the mean of some draws."""
+        random = np.random.default_rng(0)
+        draws = [self.order(self.log_u + noise * random.standard_normal(len(self.rows))) for _ in range(N_DRAWS)]
+        return float(np.mean([pairs.accuracy for pairs, _ in draws]))
 
     def readings(self) -> dict[str, tuple[float, Score, Score]]:
-        """Ways to read u from the displacements of particles: relative error, order by pairs and by processes."""
+        """Ways to read u from the displacements of particles: relative error, order by pairs and by processes.
+
+        The error is what is left when the mean of each process is taken off, as that does not change an order.
+        """
         known = [np.log(self.n_particles), np.log(self.n_particles * (self.free + EXCLUDED_AREA))]
         lags = list(np.log(self.displacements).T)
         ways = {
@@ -137,7 +145,9 @@ class Gas:
         }
         found = {}
         for name, log_u in ways.items():
-            found[name] = float(np.std((log_u - self.log_u)[~self.trained])), *self.order(log_u)
+            errors = [(log_u - self.log_u)[self.process == process] for process in self.processes["validation"]]
+            spread = np.concatenate([error - error.mean() for error in errors])
+            found[name] = float(np.sqrt(np.mean(spread**2))), *self.order(log_u)
         return found
 
     def shares(self) -> dict[tuple[float, float], float]:
@@ -170,10 +180,19 @@ def fit(features: Iterable[np.ndarray], target: np.ndarray, chosen: np.ndarray) 
     return values
 
 
-def learn(gas: Gas, weights: str | Path, n_threads: int | None) -> "Learned":
-    """What the network in a file makes of the states."""
+def check_match(name: str, results: Results, weights: str, gas: Gas) -> None:
+    """Raise InputError unless the results are of these weights (SHA-256), and of this dataset and its own split."""
+    run = results.run
+    if run.weights_sha256 != weights:
+        raise InputError(f"network = {name!r}: the results are those of other weights")
+    if run.dataset != gas.settings or run.training.split_seed is not None:
+        raise InputError(f"network = {name!r} was trained on another dataset, or another split of it")
+
+
+def learn(gas: Gas, weights: str | Path, precision: str, n_threads: int | None) -> "Learned":
+    """What the network in a file makes of the states, in the precision that it was trained with."""
     network = load_network(weights)
-    with closing(Encoder(network, choose_precision("auto", torch.device("cpu")), n_threads)) as encoder:
+    with closing(Encoder(network, choose_precision(precision, torch.device("cpu")), n_threads)) as encoder:
         return Learned(gas, encoder, n_threads)
 
 
@@ -250,7 +269,7 @@ def later_clips(gas: Gas, n_threads: int | None) -> Iterator[torch.Tensor]:
 def as_markdown(
     gas: Gas,
     readings: dict[str, tuple[float, Score, Score]],
-    curve: dict[float, Score],
+    curve: dict[float, float],
     learned: dict[str, Learned],
     results: dict[str, Results],
 ) -> str:
@@ -260,7 +279,7 @@ def as_markdown(
         (name, f"{error:.2%}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
         for name, (error, pairs, mean) in readings.items()
     ]
-    noise = [(f"{size:.2%}", f"{pairs.accuracy:.4f}") for size, pairs in curve.items()]
+    noise = [(f"{size:.2%}", f"{accuracy:.4f}") for size, accuracy in curve.items()]
     networks = [
         (name, states, f"{pairs.loss:.4f}", f"{pairs.accuracy:.4f}", f"{mean.accuracy:.4f}")
         for name, one in learned.items()
@@ -280,13 +299,14 @@ processes.
 ## What a clip tells
 
 Pairs of states of a process are ordered by N log[u (v - 2πR²)], with N and v known and u = U/N read in several ways:
-from the energy, and from the displacements of single particles, which images do not name.
+from the energy, and from the displacements of single particles, which images do not name. The relative error of u is
+the root mean square about the mean of each process, which does not change an order.
 
 {table(("u", "relative error", "accuracy, all pairs", "mean over processes"), energy)}
 
 ## What an error of u costs
 
-The same with the true u, times a random factor of a given relative spread for each state.
+The same with an error of log u that is drawn for each state, normal; means of {N_DRAWS} draws.
 
 {table(("relative error of u", "accuracy, all pairs"), noise)}
 
@@ -318,8 +338,11 @@ def split_section(shares: dict[tuple[float, float], float], results: dict[str, R
     accuracies = [
         {(each.push_speed, each.pull_speed): each.value for each in one.order_by_speed} for one in results.values()
     ]
+    # All networks are judged by the same test processes: dataset and split are those of `check_match`.
     pairs = {(each.push_speed, each.pull_speed): each.n_pairs for each in next(iter(results.values())).order_by_speed}
     tested = {kind: n / sum(pairs.values()) for kind, n in pairs.items()}
+    if set(tested) != set(shares):
+        return "Some speeds are in training and validation or in the test alone, so nothing is compared."
     rows = [
         (
             ", ".join(f"{speed:g}" for speed in kind),
@@ -338,7 +361,7 @@ def split_section(shares: dict[tuple[float, float], float], results: dict[str, R
 
 @matplotlib.rc_context(STYLE)
 def draw(
-    curve: dict[float, Score],
+    curve: dict[float, float],
     readings: dict[str, tuple[float, Score, Score]],
     learned: dict[str, Learned],
     path: Path,
@@ -346,7 +369,7 @@ def draw(
     """Accuracy against the relative error of u: what the error costs, and where each reading stands."""
     figure = new_figure(6.0, 3.6)
     axes = figure.subplots()
-    axes.plot([100 * noise for noise in curve], [each.accuracy for each in curve.values()], color=BLUE)
+    axes.plot([100 * noise for noise in curve], list(curve.values()), color=BLUE)
     axes.axhline(GOAL, color="0.7", linewidth=0.8)
     points = {name: (error, pairs.accuracy, "o", BLUE) for name, (error, pairs, _) in readings.items()}
     for name, one in learned.items():

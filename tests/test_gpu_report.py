@@ -19,7 +19,7 @@ def test_all_figures_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(parameters.TRAIN_PRESETS, "demo", {"epochs": 2})
     values = script["main"].__globals__
     monkeypatch.setitem(values, "SCALING_TIME", 0.5)
-    monkeypatch.setitem(values, "COPIED_BYTES", 2**20)
+    monkeypatch.setitem(values, "FILLED_BYTES", 2**20)
     out = tmp_path / "report.json"
     assert script["main"](["--out", str(out), "--quick", "--device", "cpu"]) == 0
     report = json.loads(out.read_text())
@@ -27,7 +27,7 @@ def test_all_figures_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # 16 processes of 4 strokes pairs: 3 + 4 + 4 + 5 states each four, of two frames.
     assert report["frames"] == 4 * (3 + 4 + 4 + 5) * 2
     assert report["clips_seconds"] > 0.0 < report["md_seconds"]
-    assert 0.0 < report["render_frames_per_second"] < report["render_floor_frames_per_second"]
+    assert 0.0 < report["render_frames_per_second"] < report["render_ceiling_frames_per_second"]
     assert [row["n_replicas"] for row in report["replicas"]] == [1, 4]
     assert [row["n_particles"] for row in report["particles"]] == [500, 1000]
     for row in report["replicas"] + report["particles"]:
