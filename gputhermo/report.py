@@ -97,8 +97,8 @@ def opening(run: Run) -> list[str]:
     sizes = [f"{n:,}" for n in run.dataset.plan.n_particles]
     pixels = run.dataset.image.pixels
     paragraphs = [
-        f"The network `{run.training.network}` was trained to tell which of two states of an adiabatic process "
-        f"came later. A state is a clip of {run.dataset.protocol.frames} snapshots, {pixels} × {pixels} pixels, of a "
+        f"The network `{run.training.network}`, of {run.n_parameters:,} parameters, was trained to tell which of two "
+        f"states of an adiabatic process came later. A state is a clip of {run.dataset.protocol.frames} snapshots, {pixels} × {pixels} pixels, of a "
         f"gas of {listed(sizes, 'or')} discs and a piston; nothing was said of energy, temperature or entropy. It "
         f"learned from {run.processes['train']:,} simulated processes ({run.states['train']:,} states). "
         f"Another {run.processes['validation']:,} chose the weights: those after epoch {run.best_epoch} of "
@@ -248,7 +248,7 @@ def run_rows(run: Run) -> list[tuple[str, ...]]:
     return [
         ("gputhermo", f"{run.training_version} trained, {run.package_version} evaluated"),
         ("seeds", seeds_text(run)),
-        ("network", f"{run.training.network}, {run.n_parameters:,} parameters"),
+        ("network", run.training.network),
         ("trained on", f"{run.device}, {run.training.epochs} epochs"),
         ("weights, SHA-256", f"`{run.weights_sha256}`"),
         *((f"{stage}, wall time", duration(seconds)) for stage, seconds in run.seconds.items()),

@@ -40,7 +40,13 @@ def test_the_report_shows_every_figure_and_each_is_small(folder: Path):
 
 def test_the_first_lines_say_what_was_trained_on_what():
     first = as_markdown(plant_results()).split("|")[0]
-    for fact in ("1,117,041 parameters", "336 simulated processes", "14,532 states", "epoch 57 of 60", "2,639 states"):
+    for fact in (
+        "network `paper`, of 1,117,041 parameters",
+        "336 simulated processes",
+        "14,532 states",
+        "epoch 57 of 60",
+        "2,639 states",
+    ):
         assert fact in first
     assert "500, 1,000, 1,500 or 2,000 discs" in first
     assert "not the dataset" not in first
