@@ -99,8 +99,8 @@ def opening(run: Run) -> list[str]:
     paragraphs = [
         f"The network `{run.training.network}`, of {run.n_parameters:,} parameters, was trained to tell which of two "
         f"states of an adiabatic process came later. A state is a clip of {run.dataset.protocol.frames} snapshots, "
-        f"{pixels} × {pixels} pixels, of a gas of {listed(sizes, 'or')} discs and a piston; nothing was said of energy, "
-        f"temperature or entropy. It learned from {run.processes['train']:,} simulated processes "
+        f"{pixels} × {pixels} pixels, of a gas of {listed(sizes, 'or')} discs and a piston; nothing was said of "
+        f"energy, temperature or entropy. It learned from {run.processes['train']:,} simulated processes "
         f"({run.states['train']:,} states). "
         f"Another {run.processes['validation']:,} chose the weights: those after epoch {run.best_epoch} of "
         f"{run.training.epochs}, with the lowest validation loss.",
