@@ -11,7 +11,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     from .representation import Representation
 
-PRETRAINED = ("paper",)
+PRETRAINED = ("paper", "pooled")
 """Their names. docs/results/NAME/report.md tells how each was trained and what it is worth."""
 
 

@@ -33,7 +33,7 @@ def test_pretrained_networks_order_gases_of_other_temperatures_and_areas(n_parti
 
 
 def test_an_unknown_name_is_one_line_with_the_names_that_there_are():
-    with pytest.raises(InputError, match="'cpu' is unknown; allowed: paper"):
+    with pytest.raises(InputError, match="'cpu' is unknown; allowed: paper, pooled"):
         gputhermo.load_pretrained("cpu")
 
 
