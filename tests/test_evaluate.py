@@ -395,7 +395,7 @@ def test_what_is_not_such_a_network(dataset: Path, weights: Path, tmp_path: Path
     network = load_network(weights)
     network.dense[4] = torch.nn.Linear(64, 2)
     save_network(network, other, read_origin(weights).training, 1)
-    assert "another network than Table I's" in refused(dataset, other, tmp_path / "out")
+    assert "weights of the network that it names" in refused(dataset, other, tmp_path / "out")
     assert "does not exist" in refused(dataset, tmp_path / "missing.safetensors", tmp_path / "out")
 
 

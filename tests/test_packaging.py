@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gputhermo.pretrained import PRETRAINED
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -26,7 +28,7 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_the_package_the_kernels_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {f"gputhermo/{path.name}" for path in (ROOT / "gputhermo").glob("*.py")}
-    sources |= {"gputhermo/py.typed", "gputhermo/weights/paper.safetensors"}
+    sources |= {"gputhermo/py.typed", *(f"gputhermo/weights/{name}.safetensors" for name in PRETRAINED)}
     sources |= {f"gputhermo/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.py")}
     assert {name for name in names if ".dist-info/" not in name} == sources
     assert any(name.endswith("/licenses/LICENSE") for name in names)

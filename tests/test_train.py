@@ -223,7 +223,7 @@ def test_a_run_that_is_killed_while_it_writes_resumes_bitwise(
         return replaced(path)
 
     with monkeypatch.context() as patch:
-        for module in ("checkpoint", "model"):
+        for module in ("checkpoint", "network_file"):
             patch.setattr(f"gputhermo.{module}.replaced", killed)
         with pytest.raises(KeyboardInterrupt):
             train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1)
