@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .representation import SMALLEST, Representation
+from .representation import SMALLEST, Representation, dense_layers
 
 CHANNELS = (16, 32, 64, 64, 128)
 """Of the five convolutions."""
@@ -24,13 +24,7 @@ class EntropyNetwork(Representation):
             convolutions += [nn.Conv2d(channels_in, channels_out, kernel_size=2, stride=2), nn.ReLU()]
         self.convolutions = nn.Sequential(*convolutions)
         side = pixels // SMALLEST
-        self.dense = nn.Sequential(
-            nn.Linear(CHANNELS[-1] * side**2, 128),
-            nn.ReLU(),
-            nn.Linear(128, 64),
-            nn.ReLU(),
-            nn.Linear(64, 1),
-        )
+        self.dense = dense_layers(CHANNELS[-1] * side**2)
         # Initial weights as in Keras, by Glorot and Bengio (the paper used TensorFlow). PyTorch's own are so small here
         # that S~ hardly differs between images at first, and learning starts late.
         for parameter in self.parameters():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .representation import Representation
+from .representation import Representation, dense_layers
 
 CHANNELS = (16, 32, 48, 64, 64)
 """Of the five convolutions."""
@@ -33,13 +33,7 @@ class PooledNetwork(Representation):
             nn.Conv2d(channels_in, channels_out, kernel, stride=2, padding=(kernel - 1) // 2)
             for channels_in, channels_out, kernel in zip((frames, *CHANNELS[:-1]), CHANNELS, KERNELS, strict=True)
         )
-        self.dense = nn.Sequential(
-            nn.Linear(sum(CHANNELS), 128),
-            nn.ReLU(),
-            nn.Linear(128, 64),
-            nn.ReLU(),
-            nn.Linear(64, 1),
-        )
+        self.dense = dense_layers(sum(CHANNELS))
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.kaiming_uniform_(parameter, nonlinearity="relu")

@@ -52,3 +52,14 @@ class Representation(nn.Module):
         """
         entropies: Tensor = self(to_float(clips.squeeze(1) if clips.ndim == 5 else clips))
         return entropies
+
+
+def dense_layers(n_features: int) -> nn.Sequential:
+    """From features [n, n_features] by way of 128 and 64 units to S~ [n, 1]: the last layers of Table I."""
+    return nn.Sequential(
+        nn.Linear(n_features, 128),
+        nn.ReLU(),
+        nn.Linear(128, 64),
+        nn.ReLU(),
+        nn.Linear(64, 1),
+    )
