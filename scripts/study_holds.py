@@ -90,15 +90,17 @@ def judged(work: Path, settings: Settings, weights: Path, n_threads: int | None,
 def as_markdown(runs: Sequence[Results]) -> str:
     """A column a dataset."""
     first = runs[0].run
+    datasets = [results.run.dataset for results in runs]
+    holds = " ".join(f"{each.protocol.hold_time:g}" for each in datasets if each.integrator.substeps == 1)
     about = (
         f"The network `{first.training.network}`, which learned from holds of "
         f"{PRESETS['paper'].protocol.hold_time:g}, judged on {first.processes['test']} processes with strokes of "
         f"{STROKE:g} and {first.states['test']:,} states in each column, [95% interval over processes]. Initial states "
-        "are the same in all columns. Made with `scripts/study_holds.py`."
+        "are the same in all columns. "
+        f"Made with `scripts/study_holds.py --network {first.training.network} --holds {holds}`."
     )
     header = ["claim"]
-    for results in runs:
-        dataset = results.run.dataset
+    for dataset in datasets:
         finer = f", {dataset.integrator.substeps} sub-steps" if dataset.integrator.substeps > 1 else ""
         header.append(f"hold {dataset.protocol.hold_time:g}{finer}")
     rows = [(text, *map(str, claims)) for text, claims in side_by_side(runs)]
