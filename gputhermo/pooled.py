@@ -1,5 +1,7 @@
 """A network that reads motion wherever it is, and adds up: ours, beside that of Table I."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -47,6 +49,27 @@ class PooledNetwork(Representation):
         with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.dtype == torch.bfloat16):
             for convolution in self.convolutions:
                 x = relu(convolution(x))  # sides of 128, 64, 32, 16, 8 for 256 pixels
-                means.append(x.mean(dim=(2, 3), dtype=torch.float32))
+                means.append(FrameMean.apply(x))
         entropies: Tensor = self.dense(GAIN * torch.cat(means, dim=1))  # [n, 1], from [n, 224]
         return entropies.squeeze(1)
+
+
+class FrameMean(torch.autograd.Function):
+    """Means [n, channels], float32, of x [n, channels, height, width] over height and width.
+
+    torch's own gradient of a mean is laid out with the channels outermost and in float32, whatever x is like. This one,
+    of the same numbers, is laid out as x is: a step of training takes two thirds of the time on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Remember what the gradient must look like."""
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        return x.mean(dim=(2, 3), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        """Every pixel has the same share of its mean."""
+        height, width = ctx.shape[2:]
+        share = (slope / (height * width)).to(ctx.dtype)
+        return share[:, :, None, None].expand(ctx.shape).contiguous(memory_format=torch.channels_last)

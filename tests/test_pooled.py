@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import conv2d, linear, relu
 
 from gputhermo.errors import InputError
-from gputhermo.pooled import GAIN, PooledNetwork
+from gputhermo.pooled import GAIN, FrameMean, PooledNetwork
 
 
 def test_number_of_parameters():
@@ -28,6 +28,19 @@ def test_output_is_that_of_the_layers_one_after_the_other():
         x = relu(linear(x, layer.weight, layer.bias))
     last = network.dense[4]
     torch.testing.assert_close(network(clips), linear(x, last.weight, last.bias)[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradient_of_the_means_is_that_of_torch_laid_out_as_the_images_are(dtype):
+    torch.manual_seed(2)
+    x = torch.randn(2, 3, 8, 4).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+    slope = torch.randn(2, 3)
+    means = FrameMean.apply(x)
+    of_torch = x.mean(dim=(2, 3), dtype=torch.float32)
+    assert torch.equal(means, of_torch)
+    (gradient,), (gradient_of_torch,) = (torch.autograd.grad(each, x, slope) for each in (means, of_torch))
+    assert torch.equal(gradient, gradient_of_torch)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_gas_has_the_same_entropy_wherever_it_is():
