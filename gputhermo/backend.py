@@ -8,8 +8,9 @@ of them runs. No result depends on the backend's number of threads.
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ class Backend(ABC):
     def adopt(self, array: Any) -> Any:
         """The array on this device, wherever it was; itself if it was here."""
 
+    @abstractmethod
+    def own_stream(self) -> AbstractContextManager[None]:
+        """Within the block, the work of this thread waits for no other's on the device; at its end it is done."""
+
     @staticmethod
     def to_host(array: Any) -> np.ndarray:
         """The array as NumPy, wherever it was; itself if it is NumPy's."""
@@ -75,6 +80,10 @@ class CpuBackend(Backend):
     def adopt(self, array: Any) -> np.ndarray:
         """See `Backend.adopt`."""
         return as_numpy(array)
+
+    def own_stream(self) -> AbstractContextManager[None]:
+        """See `Backend.own_stream`; threads of a CPU wait for none."""
+        return nullcontext()
 
 
 class CudaBackend(Backend):
@@ -111,20 +120,36 @@ class CudaBackend(Backend):
         """See `Backend.run`."""
         program = getattr(launch, f"{entry}_on_cuda")
         items = self.xp.asarray(order, dtype=np.int32)
-        program[len(order), self.threads_per_block](*(self._as_argument(a) for a in (items, *arguments)))
-        cuda.synchronize()
-
-    def _as_argument(self, argument: Any) -> Any:
-        """A kernel argument; numba recognises CuPy arrays by themselves but not inside a named tuple."""
+        shape = len(order), self.threads_per_block
         if SIMULATED:
-            return argument
-        if isinstance(argument, tuple):
-            return type(argument)(*(self._as_argument(field) for field in argument))
-        return cuda.as_cuda_array(argument) if cuda.is_cuda_array(argument) else argument
+            program[shape](items, *arguments)
+            return
+        # That of CuPy, so that launches and what CuPy does to the same arrays come one after the other.
+        stream = cuda.external_stream(self.xp.cuda.get_current_stream().ptr)
+        program[*shape, stream](*(as_argument(each) for each in (items, *arguments)))
+        stream.synchronize()
 
     def adopt(self, array: Any) -> Any:
         """See `Backend.adopt`."""
         return self.xp.asarray(array)
+
+    @contextmanager
+    def own_stream(self) -> Iterator[None]:
+        """See `Backend.own_stream`."""
+        if SIMULATED:
+            yield
+            return
+        with self.xp.cuda.Stream(non_blocking=True) as stream:
+            yield
+            stream.synchronize()
+
+
+def as_argument(argument: Any) -> Any:
+    """A kernel argument; numba recognises CuPy arrays by themselves but not inside a named tuple."""
+    if isinstance(argument, tuple):
+        return type(argument)(*(as_argument(field) for field in argument))
+    # Kernels run on CuPy's stream, after what was done to the array there: nothing is to be waited for.
+    return cuda.as_cuda_array(argument, sync=False) if cuda.is_cuda_array(argument) else argument
 
 
 def as_numpy(array: Any) -> np.ndarray:

@@ -90,6 +90,9 @@ def build_parser() -> Parser:
     command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a dataset file")
     command.add_argument("--preset", help="paper or demo: simulate its processes instead, with nothing written")
     command.add_argument(
+        "--live", action="store_true", help="with --preset: new processes in each epoch, simulated beside the training"
+    )
+    command.add_argument(
         "--dataset-config", type=Path, metavar="FILE.toml", help="settings of the dataset that replace the preset's"
     )
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for weights and history")
@@ -227,13 +230,15 @@ def run_train(arguments: argparse.Namespace) -> int:
     from .parameters import load_settings, load_train_settings
     from .printout import print_trained
     from .progress import show_progress, stoppable
-    from .train import train, train_on_simulation
+    from .train import train, train_live, train_on_simulation
 
     preset: str | None = arguments.preset
     if (arguments.file is None) == (preset is None):
         raise InputError("one dataset is needed: a FILE, or --preset for one that is simulated")
     if arguments.dataset_config is not None and preset is None:
         raise InputError("--dataset-config is not allowed with a FILE, which has settings of its own")
+    if arguments.live and preset is None:
+        raise InputError("--live is not allowed with a FILE: it needs --preset, for what to simulate")
     settings = load_train_settings(
         arguments.config,
         preset or "paper",
@@ -254,7 +259,8 @@ def run_train(arguments: argparse.Namespace) -> int:
             status = train(arguments.file, out, settings, **options, report=report, stop=stop)
         else:
             dataset = load_settings(preset, arguments.dataset_config)
-            status = train_on_simulation(dataset, out, settings, **options, report=report, stop=stop)
+            train_simulated = train_live if arguments.live else train_on_simulation
+            status = train_simulated(dataset, out, settings, **options, report=report, stop=stop)
     print_trained(status, out)
     return 0
 

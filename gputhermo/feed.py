@@ -1,6 +1,8 @@
 """Clips of whole processes from a dataset file."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +17,10 @@ class Feed:
 
     settings   those of the dataset
     simulated  by which version of the package and on which kind of device
+    repeats    every epoch has the same training processes
     """
+
+    repeats = True
 
     def __init__(self, path: str | Path, n_threads: int | None = None, split_seed: int | None = None):
         """Open the file; InputError if it is no dataset.
@@ -39,6 +44,9 @@ class Feed:
     def processes(self, split: str) -> list[int]:
         """The processes of a split: "train", "validation" or "test"."""
         return members(self._split, split)
+
+    def prepare(self, epoch: int, report: Callable[[Any], None], stop: Callable[[], bool]) -> None:
+        """Nothing: a file is ready to be read."""
 
     def read(self, process: int) -> Tensor:
         """The clips of a process's states in the order of time, uint8 [n_states, frames, pixels, pixels]."""

@@ -1,108 +1,95 @@
-"""Clips of whole processes straight from a simulation; nothing is written."""
+"""Clips of processes that are simulated while the network learns from those before them: data without end."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from .backend import Backend, select
-from .dataset import members, split_processes
 from .errors import Stopped
-from .generate import check_room
 from .parameters import Settings
-from .process import plan_processes
-from .process_run import ProcessRun, draw_process
-from .rasterize import render
-from .version import __version__
+from .simulated_feed import SimulatedFeed, SimulationStatus, simulate_processes
 
-LEARNED = ("train", "validation")
-"""The splits that are simulated."""
-
-
-@dataclass(frozen=True)
-class SimulationStatus:
-    """How far a simulation is."""
-
-    processes_done: int
-    n_processes: int
-    fraction: float
-    """Of the estimated cost."""
-    elapsed: float
-    """Seconds since it began."""
-    device: str
-
-    def __str__(self) -> str:
-        """Processes done."""
-        return f"simulated {self.processes_done}/{self.n_processes} processes"
+FRESH = 4
+"""What random numbers are drawn for: a part of the address of an epoch's seed; `twins` and others have the rest."""
+POLL = 0.1
+"""Seconds between two looks at a simulation that is waited for."""
 
 
-class LiveFeed:
-    """The clips of the training and validation processes of a dataset that is in no file, by process.
+class LiveFeed(SimulatedFeed):
+    """Training processes with initial states that no epoch before has had, and validation processes that stay.
 
-    Positions stay in memory, in float32 on the device that simulates, and are drawn when a process is read: 1 GB for
-    the paper's set. The clips are those of the file that `generate` makes of the same settings on the same device.
-
-    settings   those of the dataset
-    simulated  by which version of the package and on which kind of device
+    The plan is that of a dataset: the same numbers of particles, speeds and strokes, in the same split. In the first
+    epoch the initial states are those of the dataset too; in each later one they are drawn anew, from a seed that
+    depends on the dataset's and on the number of the epoch only, so that a run that resumes has the same data. A thread
+    simulates the processes of the next epoch while those of this one are read; two epochs are in memory.
     """
+
+    repeats = False
 
     def __init__(
         self,
         settings: Settings,
+        n_epochs: int,
         device: str = "auto",
         n_threads: int | None = None,
         split_seed: int | None = None,
     ):
-        """Plan the processes; InputError for settings that cannot be carried out, or a device that is not there."""
-        self.settings = settings
-        self._planned = plan_processes(settings)
-        self._split = split_processes(settings, len(self._planned), split_seed)
-        check_room(settings)
-        self._device, self._n_threads = device, n_threads
-        self._simulator = select(device, n_threads)
-        self.simulated = {"package_version": __version__, "device": self._simulator.name.partition(":")[0]}
-        self._artist: Backend | None = None
-        self._positions: dict[int, Any] = {}
+        """As `SimulatedFeed`; nothing is simulated for an epoch after the `n_epochs` to come."""
+        super().__init__(settings, device, n_threads, split_seed)
+        self.simulated["initial_states"] = "new in each epoch"
+        self._n_epochs = n_epochs
+        self._coming: dict[int, Future[dict[int, Any]]] = {}
+        self._status: SimulationStatus | None = None
+        self._abandoned = Event()
+        # The learning thread takes tiny numbers for zero, and a thread begins with the switches of its parent.
+        self._worker = ThreadPoolExecutor(
+            1, thread_name_prefix="simulate", initializer=torch.set_flush_denormal, initargs=(False,)
+        )
+        self._apart: Backend | None = None
 
-    def processes(self, split: str) -> list[int]:
-        """The processes of a split: "train", "validation" or "test"."""
-        return members(self._split, split)
+    def close(self) -> None:
+        """End the simulation that is under way, if one is."""
+        self._abandoned.set()
+        self._worker.shutdown(cancel_futures=True)
 
-    def simulate(self, report: Callable[[SimulationStatus], None], stop: Callable[[], bool]) -> None:
-        """Simulate the processes of training and validation.
-
-        `report` is called and `stop` asked after each launch; a true answer raises Stopped.
-        """
-        began = time.monotonic()
-        chosen = [self._planned[index] for split in LEARNED for index in self.processes(split)]
-        backend = self._simulator
-        run = ProcessRun(chosen, self.settings, backend, lambda process: draw_process(process, self.settings, backend))
-        costs = {process.index: run.cost(process) for process in chosen}
-        while run.unfinished:
-            for process, recording in run.advance():
-                self._positions[process.index] = recording.positions.copy()
+    def prepare(self, epoch: int, report: Callable[[SimulationStatus], None], stop: Callable[[], bool]) -> None:
+        """Wait for the processes of an epoch, then begin with those of the next; see `Source.prepare`."""
+        simulation = self._coming.pop(epoch, None) or self._begin(epoch)
+        while wait([simulation], POLL).not_done:
             if stop():
                 raise Stopped
-            done = sum(costs[index] for index in self._positions)
-            done += sum(share * costs[index] for index, share in run.shares.items())
-            report(
-                SimulationStatus(
-                    processes_done=len(self._positions),
-                    n_processes=len(chosen),
-                    fraction=done / sum(costs.values()),
-                    elapsed=time.monotonic() - began,
-                    device=backend.name,
-                )
-            )
+            if self._status is not None:
+                report(self._status)
+        validation = [index for index in self.processes("validation") if index in self._positions]
+        self._positions = {index: self._positions[index] for index in validation} | simulation.result()
+        if epoch + 1 < self._n_epochs:
+            self._coming[epoch + 1] = self._begin(epoch + 1)
 
-    def read(self, process: int) -> Tensor:
-        """The clips of a simulated process's states in the order of time, uint8 [n_states, frames, pixels, pixels]."""
-        if self._artist is None:
-            # By the thread that reads: numba and CuPy select a device for one thread.
-            self._artist = select(self._device, self._n_threads)
-        positions = self._positions[process]
-        image, box_length = self.settings.image, self.settings.gas.box_length
-        return torch.from_dlpack(render(positions, positions.shape[2], image, box_length, self._artist))
+    def _begin(self, epoch: int) -> Future[dict[int, Any]]:
+        """Have the training processes of an epoch simulated, and at first those of validation."""
+        seeds = dict.fromkeys(self.processes("train"), epoch_seed(self.settings.seed, epoch))
+        if not self._positions:
+            seeds |= dict.fromkeys(self.processes("validation"), self.settings.seed)
+        self._status = None
+        return self._worker.submit(self._simulate, seeds)
+
+    def _simulate(self, seeds: dict[int, int]) -> dict[int, Any]:
+        """Positions of processes by their index; by the thread."""
+        if self._apart is None:
+            self._apart = select(self._device, self._n_threads)
+        with self._apart.own_stream():
+            return simulate_processes(seeds, self.settings, self._apart, self._note, self._abandoned.is_set)
+
+    def _note(self, status: SimulationStatus) -> None:
+        self._status = status
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Of the initial states of an epoch, 0 to 2^63 - 1: in the first epoch that of the dataset."""
+    if epoch == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, FRESH, epoch)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,9 +1,9 @@
 """Clips made ready while the network computes, and kept for the next time."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -17,15 +17,23 @@ CACHE = 8.0
 
 
 class Source(Protocol):
-    """Where the clips of a dataset come from: `Feed` from a file, `LiveFeed` from a simulation."""
+    """Where the clips of a dataset come from: `Feed`, a file; `SimulatedFeed`, `LiveFeed`, simulations."""
 
     settings: Settings
     """Of the dataset."""
     simulated: dict[str, str]
     """By which version of the package and on which kind of device: trajectories depend on them."""
+    repeats: bool
+    """Whether the training processes of an epoch are those of the one before: clips are then worth keeping."""
 
     def processes(self, split: str) -> list[int]:
         """The processes of a split: "train", "validation" or "test"."""
+
+    def prepare(self, epoch: int, report: Callable[[Any], None], stop: Callable[[], bool]) -> None:
+        """Have the training processes of an epoch, and those of validation, ready to be read.
+
+        If that takes long, `report` is given a status and `stop` is asked now and then; a true answer raises Stopped.
+        """
 
     def read(self, process: int) -> Tensor:
         """The clips of a process's states in the order of time, uint8 [n_states, frames, pixels, pixels]."""
@@ -51,12 +59,16 @@ class ReadAhead:
         """End the thread."""
         self._reader.shutdown(cancel_futures=True)
 
-    def batches(self, plan: Iterable[Sequence[int]]) -> Generator[list[Tensor], None, None]:
-        """The clips of each process of each batch in `plan`; to be closed if it is left early."""
+    def batches(self, plan: Iterable[Sequence[int]], keep: bool = True) -> Generator[list[Tensor], None, None]:
+        """The clips of each process of each batch in `plan`; to be closed if it is left early.
+
+        `keep` those for which there is room, and take what was kept before.
+        """
+        read = self._read if keep else self._source.read
         waiting: deque[Future[list[Tensor]]] = deque()
         try:
             for batch in plan:
-                waiting.append(self._reader.submit(lambda batch: [self._read(process) for process in batch], batch))
+                waiting.append(self._reader.submit(lambda batch: [read(process) for process in batch], batch))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:

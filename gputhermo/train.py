@@ -23,11 +23,12 @@ from .checkpoint import Epoch, Folder
 from .encoder import Encoder
 from .errors import InputError, Stopped
 from .feed import Feed
-from .live_feed import LiveFeed, SimulationStatus
+from .live_feed import LiveFeed
 from .network_file import NETWORKS
 from .pairs import Score, over_pairs, over_processes, pair_loss, score
 from .parameters import Settings, TrainSettings
 from .read_ahead import CACHE, ReadAhead, Source
+from .simulated_feed import SimulatedFeed, SimulationStatus
 from .torch_device import choose_device, choose_precision, tiny_is_zero, torch_state
 from .version import __version__
 
@@ -114,10 +115,33 @@ def train_on_simulation(
     again. Raises SimulationError if a simulation goes wrong.
     """
     settings = settings or TrainSettings()
-    feed = LiveFeed(dataset, device, n_threads, settings.split_seed)
+    feed = SimulatedFeed(dataset, device, n_threads, settings.split_seed)
     with training(feed, out, settings, device, n_threads, cache, resume) as run:
-        if not run.finished:
-            feed.simulate(report, stop)
+        return run.to_the_end(report, stop)
+
+
+def train_live(
+    dataset: Settings,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    device: str = "auto",
+    n_threads: int | None = None,
+    cache: float = CACHE,
+    resume: bool = False,
+    report: Callable[[SimulationStatus | TrainStatus], None] = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> TrainStatus:
+    """Train as `train_on_simulation` does, with other initial states of the training processes in each epoch.
+
+    They are simulated on the device of the training while the network learns from those of the epoch before. The
+    validation processes stay, and up to `cache` GB of their clips are kept in memory.
+    """
+    settings = settings or TrainSettings()
+    with (
+        closing(LiveFeed(dataset, settings.epochs, device, n_threads, settings.split_seed)) as feed,
+        training(feed, out, settings, device, n_threads, cache, resume) as run,
+    ):
         return run.to_the_end(report, stop)
 
 
@@ -165,7 +189,7 @@ class Training:
         cache: float,
         resume: bool,
     ):
-        self.dataset, self.simulated = source.settings, source.simulated
+        self.source = source
         self.clips = ReadAhead(source, cache)
         self.settings = settings
         self.device = device
@@ -179,7 +203,7 @@ class Training:
         self.n_steps = settings.epochs * self.steps_per_epoch
         torch.manual_seed(self._seed(INITIAL_WEIGHTS))
         network = NETWORKS[settings.network]
-        self.network = network(self.dataset.protocol.frames, self.dataset.image.pixels).to(device)
+        self.network = network(source.settings.protocol.frames, source.settings.image.pixels).to(device)
         self.encoder = Encoder(self.network, self.precision, n_threads)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         self.folder = Folder(out, self._recipe(), resume)
@@ -199,8 +223,8 @@ class Training:
                 "device": self.device.type,
                 "train": self.settings.model_dump(mode="json", exclude_none=True)
                 | {"precision": str(self.precision).removeprefix("torch.")},
-                "dataset": self.dataset.model_dump(mode="json"),
-                "simulated": self.simulated,
+                "dataset": self.source.settings.model_dump(mode="json"),
+                "simulated": self.source.simulated,
             }
         )
 
@@ -217,10 +241,11 @@ class Training:
             self.board.close()
         self.folder.close()
 
-    def to_the_end(self, report: Callable[[TrainStatus], None], stop: Callable[[], bool]) -> TrainStatus:
+    def to_the_end(self, report: Callable[[Any], None], stop: Callable[[], bool]) -> TrainStatus:
         """Train what is missing."""
-        with tiny_is_zero():
-            while not self.finished:
+        while not self.finished:
+            self.source.prepare(len(self.progress.epochs), report, stop)
+            with tiny_is_zero():
                 self._train_epoch(report, stop)
                 self._finish_epoch(self._validate(stop))
                 report(self.status())
@@ -235,7 +260,7 @@ class Training:
         """Do the steps that the epoch in course still lacks."""
         epoch = len(self.progress.epochs)
         batches = self._batches(epoch)[self.progress.step - epoch * self.steps_per_epoch :]
-        with closing(self.clips.batches(batches)) as clips_of_batches:
+        with closing(self.clips.batches(batches, keep=self.source.repeats)) as clips_of_batches:
             for clips in clips_of_batches:
                 self._step(clips)
                 self._pause(stop)

@@ -7,6 +7,8 @@ clips_seconds             the same, and every clip drawn, all on the device
 render_frames_per_second  drawing alone, and beside it a ceiling: how many images the device could fill with a constant
 train_seconds             from no weights to the paper's accuracy on the validation processes, by network; null if a
                           run ends below it
+live_epoch_seconds        an epoch of `train --live`, in which the network learns from the last processes while the next
+                          are simulated
 reproduce_seconds         `gputhermo reproduce`, into a temporary folder
 replicas, particles       how throughput grows: replicas of 500 particles, and particles of one gas at one density
 
@@ -48,7 +50,7 @@ from gputhermo.rasterize import render
 from gputhermo.reproduce import reproduce
 from gputhermo.simulate import Simulation
 from gputhermo.torch_device import choose_device
-from gputhermo.train import TrainStatus, train_on_simulation
+from gputhermo.train import TrainStatus, train_live, train_on_simulation
 
 DENSITY = 2000 / 300.0**2
 """Particles in R^2, that of the paper's densest gas in the full box."""
@@ -97,6 +99,7 @@ def measurements(backend: Backend, device: str, quick: bool) -> Any:
     yield "replicas", [throughput(backend, 500, r, rounds) for r in (QUICK_REPLICAS if quick else REPLICAS)]
     yield "particles", [throughput(backend, n, 1, rounds) for n in (QUICK_PARTICLES if quick else PARTICLES)]
     yield "train_seconds", {network: train_seconds(settings, preset, network, device) for network in RECIPES}
+    yield "live_epoch_seconds", live_epoch_seconds(settings, device)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         reproduce(settings, load_train_settings(preset=preset), EvaluateSettings(), folder, device=device)
@@ -191,6 +194,20 @@ def train_seconds(settings: Settings, preset: str, network: str, device: str) ->
         "all_epochs": total,
         "validation_accuracy_at_the_lowest_loss": status.best.validation_accuracy,
     }
+
+
+def live_epoch_seconds(settings: Settings, device: str) -> float:
+    """Wall time of the second epoch of a live training: the first waits for its processes, the last simulates none."""
+    ends: dict[int, float] = {}
+
+    def note(status: Any) -> None:
+        if isinstance(status, TrainStatus) and status.last is not None:
+            ends.setdefault(status.last.epoch, time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        training = load_train_settings(network="pooled", epochs=3)
+        train_live(settings, Path(folder) / "run", training, device=device, report=note)
+    return ends[2] - ends[1]
 
 
 def machine(backend: Backend) -> dict[str, str]:

@@ -15,10 +15,10 @@ from tiny_dataset import CONFIG, make
 from gputhermo.cli import main
 from gputhermo.errors import InputError, Stopped
 from gputhermo.feed import Feed
-from gputhermo.live_feed import LiveFeed, SimulationStatus
 from gputhermo.parameters import Settings, TrainSettings, load_settings
 from gputhermo.progress import Rate
 from gputhermo.read_ahead import AHEAD, ReadAhead
+from gputhermo.simulated_feed import SimulatedFeed, SimulationStatus
 from gputhermo.train import TrainStatus, train, train_on_simulation
 
 
@@ -63,8 +63,8 @@ def test_clips_of_a_file_without_images_are_drawn_alike(folder: Path, tmp_path: 
 
 def test_a_simulation_gives_the_clips_of_the_file(folder: Path, tiny: Settings):
     statuses: list[SimulationStatus] = []
-    live = LiveFeed(tiny, "cpu", n_threads=1)
-    live.simulate(statuses.append, lambda: False)
+    live = SimulatedFeed(tiny, "cpu", n_threads=1)
+    live.prepare(0, statuses.append, lambda: False)
     with closing(Feed(folder / "tiny.h5")) as stored:
         for split in ("train", "validation", "test"):
             assert live.processes(split) == stored.processes(split)
@@ -80,7 +80,7 @@ def test_a_simulation_gives_the_clips_of_the_file(folder: Path, tiny: Settings):
 
 def test_another_split_is_the_same_for_a_file_and_a_simulation(folder: Path, tiny: Settings):
     def validation(seed: int | None) -> list[int]:
-        live = LiveFeed(tiny, "cpu", split_seed=seed).processes("validation")
+        live = SimulatedFeed(tiny, "cpu", split_seed=seed).processes("validation")
         with closing(Feed(folder / "tiny.h5", split_seed=seed)) as stored:
             assert stored.processes("validation") == live
         return live
