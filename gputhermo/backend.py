@@ -153,8 +153,13 @@ def as_argument(argument: Any) -> Any:
 
 
 def as_numpy(array: Any) -> np.ndarray:
-    """A NumPy or CuPy array, or a sequence, as NumPy."""
-    return array.get() if hasattr(array, "__cuda_array_interface__") else np.asarray(array)
+    """A NumPy or CuPy array, or a sequence, as NumPy; what comes from a device is in pinned memory."""
+    if not hasattr(array, "__cuda_array_interface__"):
+        return np.asarray(array)
+    import cupyx
+
+    host: np.ndarray = cupyx.empty_pinned(array.shape, array.dtype)
+    return array.get(out=host)  # type: ignore[no-any-return]
 
 
 def available_cores() -> int:

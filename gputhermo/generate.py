@@ -1,8 +1,9 @@
 """Generate a dataset: simulate its processes, draw their clips, write the file; stop and resume at will."""
 
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from .simulate import Recording
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints: with a launch and the saving itself, a kill costs less than a minute."""
+QUEUE = 2
+"""Finished processes that wait to be written, at most: some 30 MB each."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def generate(
 
 
 class Run:
-    """A dataset in the making."""
+    """A dataset in the making: a thread writes what is finished while the rest is simulated."""
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class Run:
         check_room(settings)
         self.backend = select(device, n_threads) if isinstance(device, str) else device
         self.pool = ThreadPoolExecutor(n_threads or available_cores(), thread_name_prefix="compress")
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.writing: deque[Future[None]] = deque()
         self.run = ProcessRun(
             self.processes,
             settings,
@@ -113,22 +118,31 @@ class Run:
         """Simulate what is missing, the longest first, then assemble the file."""
         while self.run.unfinished:
             for process, recording in self.run.advance():
-                self.parts.write(self._data(process, recording), self.pool)
+                self.writing.append(self.writer.submit(self.parts.write, self._data(process, recording), self.pool))
+                self._finish_writing(leave=QUEUE)
                 for name, count in self._counts(process, recording.counters).items():
                     self.counted[name] += count
             if stop():
+                self._finish_writing()
                 self._save_checkpoints()
                 raise Stopped
             if time.monotonic() - self.saved > CHECKPOINT_INTERVAL:
                 self._save_checkpoints()
             report(self.status())
+        self._finish_writing()
         self.parts.assemble(stop)
         return self.status()
 
     def close(self) -> None:
         """Release the folder of parts and the threads."""
+        self.writer.shutdown()
         self.parts.close()
         self.pool.shutdown()
+
+    def _finish_writing(self, leave: int = 0) -> None:
+        """Wait until at most `leave` processes are still to be written; raises what went wrong with those that are."""
+        while len(self.writing) > leave or (self.writing and self.writing[0].done()):
+            self.writing.popleft().result()
 
     def _counts(self, process: Process, now: dict[str, int]) -> dict[str, int]:
         """What was done in this run for a process whose counters are `now`."""
@@ -168,7 +182,8 @@ class Run:
         }
         series = {}
         if recording.series is not None:
-            series = dict(recording.series.__dict__)
+            # Copies: some are views of the slot, which has another process by the time that this one is written.
+            series = {name: array.copy() for name, array in recording.series.__dict__.items()}
             series["process"] = np.full(len(recording.series.time), process.index)
         counters = {name: recording.counters[name] for name in ("steps", "contacts", "executed")}
         return ProcessData(process=process, chunked=chunked, states=states, series=series, counters=counters)

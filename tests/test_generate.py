@@ -1,9 +1,12 @@
 """Generating a dataset: the same file however often the run is stopped, killed and resumed, on either backend."""
 
+import errno
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +20,9 @@ from gputhermo.errors import InputError, Stopped
 from gputhermo.generate import generate
 from gputhermo.observables import mode_amplitudes
 from gputhermo.parameters import PRESETS, load_settings, to_toml, validate
+from gputhermo.parts import Parts, ProcessData
 from gputhermo.process import plan_processes
+from gputhermo.process_run import ProcessRun
 from gputhermo.simulate import Simulation
 
 TINY = validate(
@@ -72,6 +77,49 @@ def test_stopped_after_every_launch(reference: Path, tmp_path: Path, monkeypatch
     assert stops > 10
     assert out.read_bytes() == reference.read_bytes()
     assert not parts.exists()
+
+
+def test_the_simulation_goes_on_while_a_process_is_written(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each process is written two launches after it has finished, or when nothing is left to be simulated."""
+    monkeypatch.setattr(Simulation.advance, "__defaults__", (2_000,))
+    advance, write = ProcessRun.advance, Parts.write
+    launches = threading.Semaphore(0)
+    waited = []
+
+    def counted(run: ProcessRun) -> list:
+        launches.release()
+        return advance(run)
+
+    def late(*arguments: object) -> None:
+        waited.append([launches.acquire(timeout=0.5) for _ in range(2)])
+        write(*arguments)
+
+    monkeypatch.setattr(ProcessRun, "advance", counted)
+    monkeypatch.setattr(Parts, "write", late)
+    generate(TINY, tmp_path / "tiny.h5", device=CpuBackend(1))
+    assert (tmp_path / "tiny.h5").read_bytes() == reference.read_bytes()
+    assert [True, True] in waited
+
+
+def test_what_fails_in_the_writing_thread_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What was finished before is kept."""
+    write, written = Parts.write, []
+
+    def fails_once(parts: Parts, data: ProcessData, *arguments: object) -> None:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "process.h5")
+        write(parts, data, *arguments)
+        written.append(parts.part(data.process.index))
+
+    monkeypatch.setattr(Parts, "write", fails_once)
+    with pytest.raises(OSError, match="No space"):
+        generate(TINY, tmp_path / "tiny.h5", device="cpu")
+    assert len(written) == 2
+    assert all(path.exists() for path in written)
+    monkeypatch.undo()
+    generate(TINY, tmp_path / "tiny.h5", device="cpu", resume=True)
 
 
 KILLED = """
