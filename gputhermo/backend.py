@@ -159,7 +159,8 @@ def as_numpy(array: Any) -> np.ndarray:
     import cupyx
 
     host: np.ndarray = cupyx.empty_pinned(array.shape, array.dtype)
-    return array.get(out=host)  # type: ignore[no-any-return]
+    array.get(out=host)
+    return host
 
 
 def available_cores() -> int:

@@ -24,6 +24,7 @@ from .network_file import read_safetensors, save_network
 from .outfile import replaced
 from .pairs import Score
 from .representation import Representation
+from .seal import BLANK, sealed
 from .workfolder import RECIPE, WorkFolder
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -103,8 +104,9 @@ class Folder(WorkFolder):
         for index, moments in optimizer.state_dict()["state"].items():
             for kind, tensor in moments.items():
                 tensors[f"adam.{kind}.{names[index]}"] = tensor.contiguous()
-        with replaced(self.path / "checkpoint.safetensors") as new:
-            new.write_bytes(save(tensors, {"progress": json.dumps(dataclasses.asdict(progress))}))
+        described = json.dumps({"seal": BLANK, **dataclasses.asdict(progress)})
+        with sealed(self.path / "checkpoint.safetensors") as new:
+            new.write_bytes(save(tensors, {"progress": described}))
 
     def load_checkpoint(self, network: Representation, optimizer: Adam) -> Progress:
         """Set network and optimizer to the checkpoint and return its progress; none if there is no checkpoint.

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from .errors import InputError
-from .outfile import replaced
+from .seal import BLANK, check_seal, sealed
 
 
 def open_file(path: str | Path, file_format: str, newest: int) -> h5py.File:
@@ -17,13 +18,7 @@ def open_file(path: str | Path, file_format: str, newest: int) -> h5py.File:
 
     The attributes format and format_version of a file say so.
     """
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise InputError(f"file = {str(path)!r} does not exist") from None
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}" if error.strerror else "is not an HDF5 file, or a damaged one"
-        raise InputError(f"file = {str(path)!r} {reason}") from None
+    file = open_whole(path)
     if file.attrs.get("format") != file_format:
         file.close()
         raise InputError(f"file = {str(path)!r} is not a {file_format} file")
@@ -34,14 +29,24 @@ def open_file(path: str | Path, file_format: str, newest: int) -> h5py.File:
     return file
 
 
+def open_whole(path: str | Path) -> h5py.File:
+    """A file that `new_file` made, opened for reading; InputError if it is not there, another one or damaged."""
+    check_seal(Path(path))
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        raise InputError(f"file = {str(path)!r} is not an HDF5 file") from None
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file to write: it is at `path` whole once the block has ended, or not at all.
+    """An HDF5 file to write: it is at `path`, whole and sealed, once the block has ended, or not at all.
 
     Raises OSError if it cannot be written; h5py gives what the operating system said as text only.
     """
     try:
-        with replaced(path) as new, h5py.File(new, "w") as file:
+        with sealed(path) as new, h5py.File(new, "w") as file:
+            file.attrs["seal"] = np.bytes_(BLANK)
             yield file
     except (OSError, RuntimeError) as error:
         number = re.search(r"errno = (\d+)", str(error))

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .errors import InputError
 from .model import EntropyNetwork
-from .outfile import replaced
 from .pooled import PooledNetwork
 from .representation import Representation
+from .seal import BLANK, check_seal, sealed
 from .version import __version__
 
 FORMAT = "gputhermo network"
@@ -25,6 +25,7 @@ NETWORKS: dict[str, type[Representation]] = {network.NAME: network for network i
 def save_network(network: Representation, path: Path, training: str, epoch: int) -> None:
     """Write the weights after `epoch` of the run that `training`, TOML from `train`, describes, as safetensors."""
     description = {
+        "seal": BLANK,
         "format_version": FORMAT_VERSION,
         "package_version": __version__,
         "network": network.NAME,
@@ -34,7 +35,7 @@ def save_network(network: Representation, path: Path, training: str, epoch: int)
         "training": training,
     }
     weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
-    with replaced(path) as new:
+    with sealed(path) as new:
         # A single entry: safetensors writes several in an order that changes from run to run.
         new.write_bytes(save(weights, {FORMAT: json.dumps(description)}))
 
@@ -86,13 +87,10 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file, on the CPU; InputError if it cannot be read."""
+    """Metadata and tensors of a sealed safetensors file, on the CPU; InputError if it cannot be read or is damaged."""
+    check_seal(path)
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"file = {str(path)!r} does not exist") from None
-    except OSError as error:
-        raise InputError(f"file = {str(path)!r} cannot be read: {error.strerror or error}") from None
     except SafetensorError:
-        raise InputError(f"file = {str(path)!r} is not a safetensors file, or a damaged one") from None
+        raise InputError(f"file = {str(path)!r} is not a safetensors file") from None

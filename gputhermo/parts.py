@@ -7,13 +7,15 @@ same compressed chunks; assembly copies them as they are.
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from safetensors.numpy import load_file, save
 
 from .dataset import (
     CHOICES,
@@ -30,10 +32,11 @@ from .dataset import (
     split_processes,
 )
 from .errors import InputError, Stopped
-from .hdf5 import new_file
-from .outfile import check_parent, replaced, sync
+from .hdf5 import new_file, open_whole
+from .outfile import check_parent, sync
 from .parameters import Settings, to_toml
 from .process import Process
+from .seal import BLANK, check_seal, sealed
 from .version import __version__
 from .workfolder import RECIPE, WorkFolder
 
@@ -125,7 +128,7 @@ class Parts:
 
     def flight(self, index: int) -> Path:
         """Path of a process's checkpoint."""
-        return self.folder.path / f"flight-{index:06d}.npz"
+        return self.folder.path / f"flight-{index:06d}.safetensors"
 
     def missing(self) -> list[Process]:
         """The processes that have no part yet."""
@@ -136,13 +139,15 @@ class Parts:
         path = self.flight(index)
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with removable():
+            check_seal(path)
+        return load_file(path)
 
     def save_checkpoint(self, index: int, state: dict[str, np.ndarray]) -> None:
         """Replace the checkpoint of a process, durably."""
-        with replaced(self.flight(index)) as new, open(new, "wb") as file:
-            np.savez(file, **state)  # type: ignore[arg-type]
+        arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
+        with sealed(self.flight(index)) as new:
+            new.write_bytes(save(arrays, {"seal": BLANK}))
 
     def write(self, data: ProcessData, pool: Executor) -> None:
         """Write a finished process's part, durably, and drop its checkpoint. Chunks are compressed by `pool`."""
@@ -195,8 +200,13 @@ class Parts:
             dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
             describe(dataset, field)
 
+    def _open(self, index: int) -> h5py.File:
+        """The part of a process, opened for reading."""
+        with removable():
+            return open_whole(self.part(index))
+
     def _part_summary(self, index: int) -> dict[str, int]:
-        with h5py.File(self.part(index), "r") as part:
+        with self._open(index) as part:
             summary = {name: int(part.attrs[name]) for name in ("steps", "contacts", "executed")}
             summary["n_states"] = len(part["states/time"])
             summary["n_samples"] = len(part["series/time"]) if "series" in part else 0
@@ -209,7 +219,7 @@ class Parts:
         for process in self.processes:
             if stop():
                 raise Stopped
-            with h5py.File(self.part(process.index), "r") as part:
+            with self._open(process.index) as part:
                 names = [name for name in CHUNKED if name in part]
                 for name in names:
                     source = part[name]
@@ -229,11 +239,20 @@ class Parts:
             describe(group.create_dataset(name, shape=(n_rows, *width), dtype=field.dtype), field)
         row = 0
         for process in self.processes:
-            with h5py.File(self.part(process.index), "r") as part:
+            with self._open(process.index) as part:
                 n = len(part[f"{kind}/{next(iter(fields))}"])
                 for name in fields:
                     group[name][row : row + n] = part[f"{kind}/{name}"][()]
                 row += n
+
+
+@contextmanager
+def removable() -> Iterator[None]:
+    """Adds to an InputError of the block, which reads the file of a process, how to go on without that file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; remove it, and its process is simulated again") from None
 
 
 def write_attributes(file: h5py.File, settings: Settings, device: str) -> None:

@@ -30,7 +30,7 @@ import torch
 from .backend import Backend, CpuBackend, select
 from .dataset import members, open_dataset, settings_of, split_of
 from .errors import InputError, Stopped
-from .hdf5 import new_file, open_file
+from .hdf5 import new_file, open_file, open_whole
 from .outfile import check_parent
 from .parameters import EvaluateSettings, validate
 from .process import compile_process, estimated_cost, plan_processes, whole_steps
@@ -244,7 +244,7 @@ class RelativesRun:
             for process in self.processes:
                 group = file.create_group(f"process-{process.index:06d}")
                 for kind in ("twin", "splits"):
-                    with h5py.File(self._path(kind, process.index), "r") as part:
+                    with open_whole(self._path(kind, process.index)) as part:
                         for name in part:
                             part.copy(name, group)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from gputhermo.dataset import FORMAT, FORMAT_VERSION, SPLITS
+from gputhermo.hdf5 import new_file
 from gputhermo.parameters import ImageSettings, ProtocolSettings, Settings, to_toml
 
 FRAMES, PIXELS = 2, 32
@@ -21,7 +21,7 @@ def plant(path: Path, n_train: int = 12, n_validation: int = 3, n_test: int = 6,
     settings = Settings(
         protocol=ProtocolSettings(frames=FRAMES), image=ImageSettings(pixels=pixels, raster_pixels=pixels)
     )
-    with h5py.File(path, "w") as file:
+    with new_file(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["settings"] = to_toml(settings)

@@ -23,6 +23,7 @@ from tiny_dataset import CONFIG, N_PROCESSES, N_STATES, generate_command, make
 from gputhermo import doctor, progress
 from gputhermo.cli import main
 from gputhermo.generate import Status
+from gputhermo.hdf5 import new_file
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,9 @@ def test_settings_that_are_not_allowed(
         ("generate --preset demo --out none/x.h5", ["out", "none/x.h5", "no folder"]),
         ("generate --preset demo --out x.h5 --seed 1.5", ["seed", "1.5", "int"]),
         ("info none.h5", ["none.h5", "does not exist"]),
-        ("info words.txt", ["words.txt", "not an HDF5 file"]),
+        ("info words.txt", ["words.txt", "not one that gputhermo wrote"]),
         ("info other.h5", ["other.h5", "not a gputhermo dataset"]),
-        ("info torn.h5", ["torn.h5", "not an HDF5 file"]),
+        ("info torn.h5", ["torn.h5", "damaged"]),
         ("render tiny.h5 --process 8 --out x.png", ["process", "8", "0 to 7"]),
         ("render tiny.h5 --process -1 --out x.png", ["process", "-1", "0 to 7"]),
         ("render tiny.h5 --process 0 --hold 3 --out x.png", ["hold", "3", "0 to 2"]),
@@ -172,7 +173,7 @@ def test_arguments_that_are_not_allowed(
     shutil.copy(dataset, "tiny.h5")
     Path("torn.h5").write_bytes(dataset.read_bytes()[:5000])
     Path("words.txt").write_text("no data\n")
-    with h5py.File("other.h5", "w") as file:
+    with new_file(Path("other.h5")) as file:
         file["states"] = np.arange(3)
     before = sorted(tmp_path.iterdir())
     assert main(arguments.split()) == 2

@@ -30,6 +30,7 @@ from gputhermo.network_file import load_network, read_origin, save_network
 from gputhermo.parameters import TrainSettings
 from gputhermo.reader import ProcessReader
 from gputhermo.representation import Representation
+from gputhermo.seal import seal
 from gputhermo.train import train
 from gputhermo.workfolder import claimed
 
@@ -388,10 +389,10 @@ def test_what_is_not_such_a_network(dataset: Path, weights: Path, tmp_path: Path
         return refused(dataset, other, tmp_path / "out")
 
     assert "is not a gputhermo network" in says((weights.parent / "checkpoint.safetensors").read_bytes())
-    assert "not a safetensors file, or a damaged one" in says(weights.read_bytes()[:-1000])
-    assert "not a safetensors file, or a damaged one" in says(weights.read_bytes()[:20])
-    assert "not a safetensors file, or a damaged one" in says(b"")
-    assert "not a safetensors file, or a damaged one" in says(dataset.read_bytes())
+    assert "is damaged" in says(weights.read_bytes()[:-1000])
+    assert "not one that gputhermo wrote" in says(weights.read_bytes()[:20])
+    assert "not one that gputhermo wrote" in says(b"")
+    assert "is not a safetensors file" in says(dataset.read_bytes())
     network = load_network(weights)
     network.dense[4] = torch.nn.Linear(64, 2)
     save_network(network, other, read_origin(weights).training, 1)
@@ -461,6 +462,7 @@ def test_datasets_that_lack_what_is_needed(
     shutil.copy(dataset, tmp_path / "lacking.h5")
     with h5py.File(tmp_path / "lacking.h5", "r+") as file:
         change(file)
+    seal(tmp_path / "lacking.h5")
     assert says in refused(tmp_path / "lacking.h5", weights, tmp_path / "out")
 
 
@@ -471,7 +473,7 @@ def test_what_is_no_dataset(dataset: Path, weights: Path, tmp_path: Path, refuse
         other.write_bytes(content)
         return refused(other, weights, tmp_path / "out")
 
-    assert "is not an HDF5 file, or a damaged one" in says(dataset.read_bytes()[: dataset.stat().st_size // 2])
-    assert "is not an HDF5 file, or a damaged one" in says(b"text\n")
-    assert "is not an HDF5 file, or a damaged one" in says(weights.read_bytes())
+    assert "is damaged" in says(dataset.read_bytes()[: dataset.stat().st_size // 2])
+    assert "not one that gputhermo wrote" in says(b"text\n")
+    assert "is not an HDF5 file" in says(weights.read_bytes())
     assert "does not exist" in refused(tmp_path / "missing.h5", weights, tmp_path / "out")

@@ -209,7 +209,7 @@ def test_finished_file_is_not_overwritten(reference: Path, tmp_path: Path):
     assert reference.read_bytes() == before
     foreign = tmp_path / "foreign.h5"
     foreign.write_text("a file of another kind")
-    with pytest.raises(InputError, match="is not an HDF5 file"):
+    with pytest.raises(InputError, match="is not one that gputhermo wrote"):
         generate(TINY, foreign, device="cpu", resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.h5"]
 

@@ -12,6 +12,7 @@ from gputhermo.errors import InputError
 from gputhermo.model import EntropyNetwork
 from gputhermo.network_file import NETWORKS, Origin, load_network, read_origin, save_network
 from gputhermo.parameters import TrainSettings
+from gputhermo.seal import BLANK, seal
 from gputhermo.version import __version__
 
 
@@ -36,7 +37,9 @@ def test_file_says_what_it_is(tmp_path: Path):
     data = path.read_bytes()
     # The format is a length in 8 bytes, a header in JSON, and numbers: nothing in it can be run.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert json.loads(header["__metadata__"]["gputhermo network"]) == {
+    description = json.loads(header["__metadata__"]["gputhermo network"])
+    assert description.pop("seal").startswith("gputhermo-seal-")
+    assert description == {
         "format_version": 1,
         "package_version": __version__,
         "network": "paper",
@@ -53,7 +56,12 @@ def test_files_that_hold_no_such_network(tmp_path: Path):
     weights = EntropyNetwork(frames=2, pixels=32).state_dict()
 
     def metadata(version: int = 1, pixels: int = 32, **others: str) -> dict[str, str]:
-        return {"gputhermo network": json.dumps({"format_version": version, "frames": 2, "pixels": pixels, **others})}
+        description = {"seal": BLANK, "format_version": version, "frames": 2, "pixels": pixels, **others}
+        return {"gputhermo network": json.dumps(description)}
+
+    def save(weights: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        save_file(weights, path, metadata)
+        seal(path)
 
     def rejected(message: str) -> None:
         with pytest.raises(InputError, match=message) as error:
@@ -61,22 +69,25 @@ def test_files_that_hold_no_such_network(tmp_path: Path):
         assert "\n" not in str(error.value)
 
     rejected("does not exist")
-    save_file(weights, path, metadata())
+    save(weights, metadata())
     load_network(path)
     path.write_bytes(path.read_bytes()[:-1])
     rejected("damaged")
     torch.save(weights, path)
+    rejected("not one that gputhermo wrote")
+    path.write_text(BLANK)
+    seal(path)
     rejected("not a safetensors file")
-    save_file(weights, path, {})
+    save(weights, {"seal": BLANK})
     rejected("not a gputhermo network")
-    save_file(weights, path, metadata(version=2))
+    save(weights, metadata(version=2))
     rejected("version 2")
-    save_file(weights, path, metadata(network="other"))
+    save(weights, metadata(network="other"))
     rejected("'other' that this gputhermo does not know")
     for wrong in (metadata(pixels=64), metadata(network="pooled")):
-        save_file(weights, path, wrong)
+        save(weights, wrong)
         rejected("weights of the network that it names")
-    save_file({"weight": torch.zeros(3)}, path, metadata())
+    save({"weight": torch.zeros(3)}, metadata())
     rejected("weights of the network that it names")
     path.unlink()
     path.mkdir()

@@ -33,6 +33,7 @@ from gputhermo.network_file import load_network
 from gputhermo.pairs import over_pairs, over_processes, score
 from gputhermo.parameters import TrainSettings
 from gputhermo.pooled import PooledNetwork
+from gputhermo.seal import seal
 from gputhermo.torch_device import choose_precision
 from gputhermo.train import TrainStatus, train
 
@@ -169,7 +170,7 @@ def test_a_run_that_is_killed_while_it_writes_resumes_bitwise(
         return replaced(path)
 
     with monkeypatch.context() as patch:
-        for module in ("checkpoint", "network_file"):
+        for module in ("checkpoint", "seal"):
             patch.setattr(f"gputhermo.{module}.replaced", killed)
         with pytest.raises(KeyboardInterrupt):
             train(planted, tmp_path / "run", SETTINGS, device="cpu", n_threads=1)
@@ -241,6 +242,7 @@ def test_images_of_the_test_processes_play_no_part(planted: Path, whole: Path, t
     with h5py.File(other, "r+") as file:
         first = file["processes/first_state"][()][file["processes/split"][()] == 2].min()
         file["states/images"][first:] = 0
+    seal(other)
     train(other, tmp_path / "run", SETTINGS, device="cpu", n_threads=1)
     assert contents(tmp_path / "run") == contents(whole)
 
