@@ -53,6 +53,10 @@ class Backend(ABC):
         """The array as NumPy, wherever it was; itself if it is NumPy's."""
         return as_numpy(array)
 
+    def to_pinned_host(self, array: Any) -> np.ndarray:
+        """As `to_host`, to memory that a GPU reaches at full speed; it is kept for the next array of that size."""
+        return as_numpy(array)
+
 
 class CpuBackend(Backend):
     """The CPU: one thread of a pool runs a block, as compiled by numba, with the lock of the interpreter released."""
@@ -91,6 +95,7 @@ class CudaBackend(Backend):
 
     def __init__(self, device: int = 0, threads_per_block: int | None = None):
         self.name = f"cuda:{device}"
+        self._own_stream: Any = None
         if SIMULATED:
             self.xp = np
             self.n_slots = 2
@@ -133,15 +138,28 @@ class CudaBackend(Backend):
         """See `Backend.adopt`."""
         return self.xp.asarray(array)
 
+    def to_pinned_host(self, array: Any) -> np.ndarray:
+        """See `Backend.to_pinned_host`."""
+        if SIMULATED:
+            return as_numpy(array)
+        import cupyx
+
+        host: np.ndarray = cupyx.empty_pinned(array.shape, array.dtype)
+        array.get(out=host)
+        return host
+
     @contextmanager
     def own_stream(self) -> Iterator[None]:
         """See `Backend.own_stream`."""
         if SIMULATED:
             yield
             return
-        with self.xp.cuda.Stream(non_blocking=True) as stream:
+        if self._own_stream is None:
+            # One for all times: CuPy keeps freed memory for the stream that it was used on.
+            self._own_stream = self.xp.cuda.Stream(non_blocking=True)
+        with self._own_stream:
             yield
-            stream.synchronize()
+            self._own_stream.synchronize()
 
 
 def as_argument(argument: Any) -> Any:
@@ -153,14 +171,8 @@ def as_argument(argument: Any) -> Any:
 
 
 def as_numpy(array: Any) -> np.ndarray:
-    """A NumPy or CuPy array, or a sequence, as NumPy; what comes from a device is in pinned memory."""
-    if not hasattr(array, "__cuda_array_interface__"):
-        return np.asarray(array)
-    import cupyx
-
-    host: np.ndarray = cupyx.empty_pinned(array.shape, array.dtype)
-    array.get(out=host)
-    return host
+    """A NumPy or CuPy array, or a sequence, as NumPy."""
+    return array.get() if hasattr(array, "__cuda_array_interface__") else np.asarray(array)
 
 
 def available_cores() -> int:

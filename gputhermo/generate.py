@@ -122,6 +122,7 @@ class Run:
                 self._finish_writing(leave=QUEUE)
                 for name, count in self._counts(process, recording.counters).items():
                     self.counted[name] += count
+            self._finish_writing(leave=QUEUE)
             if stop():
                 self._finish_writing()
                 self._save_checkpoints()
@@ -135,12 +136,11 @@ class Run:
 
     def close(self) -> None:
         """Release the folder of parts and the threads."""
-        self.writer.shutdown()
-        self.parts.close()
-        self.pool.shutdown()
+        with closing(self.parts), self.pool, self.writer:
+            pass
 
     def _finish_writing(self, leave: int = 0) -> None:
-        """Wait until at most `leave` processes are still to be written; raises what went wrong with those that are."""
+        """Wait until at most `leave` processes are still to be written; raises what went wrong with the others."""
         while len(self.writing) > leave or (self.writing and self.writing[0].done()):
             self.writing.popleft().result()
 
@@ -162,10 +162,10 @@ class Run:
         positions[:, :, :n] = recording.positions
         phase_points = xp.full((n_states, n_max, 4), xp.nan)
         phase_points[:, :n] = recording.phase_points
-        chunked = {"positions": to_host(positions), "phase_points": to_host(phase_points)}
+        large = {"positions": positions, "phase_points": phase_points}
         if self.with_images:
-            images = render(positions, n, self.settings.image, self.settings.gas.box_length, self.backend)
-            chunked["images"] = to_host(images)
+            large["images"] = render(positions, n, self.settings.image, self.settings.gas.box_length, self.backend)
+        chunked = {name: self.backend.to_pinned_host(array) for name, array in large.items()}
         lengths = self.backend.adopt(recording.piston_position)
         flow, density = mode_amplitudes(recording.phase_points, lengths, process.box_length, xp)
         states = {

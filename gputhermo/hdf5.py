@@ -34,8 +34,9 @@ def open_whole(path: str | Path) -> h5py.File:
     check_seal(Path(path))
     try:
         return h5py.File(path, "r")
-    except OSError:
-        raise InputError(f"file = {str(path)!r} is not an HDF5 file") from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}" if error.strerror else "is not an HDF5 file"
+        raise InputError(f"file = {str(path)!r} {reason}") from None
 
 
 @contextmanager

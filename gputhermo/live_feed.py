@@ -45,7 +45,7 @@ class LiveFeed(SimulatedFeed):
         self._coming: dict[int, Future[dict[int, Any]]] = {}
         self._status: SimulationStatus | None = None
         self._abandoned = Event()
-        # The learning thread takes tiny numbers for zero, and a thread begins with the switches of its parent.
+        # A thread begins with the switches of its parent, which in training takes tiny numbers for zero.
         self._worker = ThreadPoolExecutor(
             1, thread_name_prefix="simulate", initializer=torch.set_flush_denormal, initargs=(False,)
         )

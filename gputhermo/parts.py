@@ -7,9 +7,8 @@ same compressed chunks; assembly copies them as they are.
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from .hdf5 import new_file, open_whole
 from .outfile import check_parent, sync
 from .parameters import Settings, to_toml
 from .process import Process
-from .seal import BLANK, check_seal, sealed
+from .seal import BLANK, is_whole, sealed
 from .version import __version__
 from .workfolder import RECIPE, WorkFolder
 
@@ -131,17 +130,13 @@ class Parts:
         return self.folder.path / f"flight-{index:06d}.safetensors"
 
     def missing(self) -> list[Process]:
-        """The processes that have no part yet."""
-        return [process for process in self.processes if not self.part(process.index).exists()]
+        """The processes that have no part yet, or a damaged one."""
+        return [process for process in self.processes if not is_whole(self.part(process.index))]
 
     def load_checkpoint(self, index: int) -> dict[str, np.ndarray] | None:
-        """The checkpoint of a process, if there is one."""
+        """The checkpoint of a process, if there is one that is not damaged."""
         path = self.flight(index)
-        if not path.exists():
-            return None
-        with removable():
-            check_seal(path)
-        return load_file(path)
+        return load_file(path) if is_whole(path) else None
 
     def save_checkpoint(self, index: int, state: dict[str, np.ndarray]) -> None:
         """Replace the checkpoint of a process, durably."""
@@ -200,13 +195,8 @@ class Parts:
             dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
             describe(dataset, field)
 
-    def _open(self, index: int) -> h5py.File:
-        """The part of a process, opened for reading."""
-        with removable():
-            return open_whole(self.part(index))
-
     def _part_summary(self, index: int) -> dict[str, int]:
-        with self._open(index) as part:
+        with open_whole(self.part(index)) as part:
             summary = {name: int(part.attrs[name]) for name in ("steps", "contacts", "executed")}
             summary["n_states"] = len(part["states/time"])
             summary["n_samples"] = len(part["series/time"]) if "series" in part else 0
@@ -219,7 +209,7 @@ class Parts:
         for process in self.processes:
             if stop():
                 raise Stopped
-            with self._open(process.index) as part:
+            with open_whole(self.part(process.index)) as part:
                 names = [name for name in CHUNKED if name in part]
                 for name in names:
                     source = part[name]
@@ -239,20 +229,11 @@ class Parts:
             describe(group.create_dataset(name, shape=(n_rows, *width), dtype=field.dtype), field)
         row = 0
         for process in self.processes:
-            with self._open(process.index) as part:
+            with open_whole(self.part(process.index)) as part:
                 n = len(part[f"{kind}/{next(iter(fields))}"])
                 for name in fields:
                     group[name][row : row + n] = part[f"{kind}/{name}"][()]
                 row += n
-
-
-@contextmanager
-def removable() -> Iterator[None]:
-    """Adds to an InputError of the block, which reads the file of a process, how to go on without that file."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{error}; remove it, and its process is simulated again") from None
 
 
 def write_attributes(file: h5py.File, settings: Settings, device: str) -> None:

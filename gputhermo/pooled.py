@@ -58,7 +58,8 @@ class FrameMean(torch.autograd.Function):
     """Means [n, channels], float32, of x [n, channels, height, width] over height and width.
 
     torch's own gradient of a mean is laid out with the channels outermost and in float32, whatever x is like. This one,
-    of the same numbers, is laid out as x is, which saves two passes over memory.
+    of the same numbers, is of the type of x and has the channels innermost, as x is expected to: two passes over memory
+    less.
     """
 
     @staticmethod

@@ -36,6 +36,7 @@ from .parameters import EvaluateSettings, validate
 from .process import compile_process, estimated_cost, plan_processes, whole_steps
 from .rasterize import render
 from .reader import ProcessReader
+from .seal import is_whole
 from .simulate import Recording
 from .split import AXES, draw_cuts, split_and_recombine
 from .states import N_PARTICLES, States
@@ -140,7 +141,7 @@ class RelativesRun:
                     raise InputError(mismatch(out))
         folder = out.with_name(out.name + ".parts")
         self.folder = WorkFolder(folder, self.recipe, mismatch=mismatch(folder))
-        self.done = {part for part in self.costs if self.finished or self._path(*part).exists()}
+        self.done = {part for part in self.costs if self.finished or is_whole(self._path(*part))}
         self.began = time.monotonic()
 
     def _costs(self, n_states: np.ndarray) -> dict[tuple[str, int], float]:

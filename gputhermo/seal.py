@@ -7,6 +7,7 @@ the digits, so blocks are hashed side by side.
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ BLANK = (MARK + ZEROS).decode()
 BEGINNING = 2**16
 """Bytes in which the seal is looked for."""
 BLOCK = 2**24
+
+N_THREADS = min(4, os.cpu_count() or 1)
+"""That hash blocks."""
+SETTLED = 2.0
+"""Seconds after which another change of a file has another time, however coarse the clock of the file system."""
 
 _whole: set[tuple[int, int, int, int]] = set()
 """Device, inode, size and time of change of the files that were found whole."""
@@ -46,27 +52,37 @@ def seal(path: Path) -> None:
         file.write(digits)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether the file is there, has a seal and is as it was when that was set."""
+    try:
+        check_seal(path)
+    except InputError:
+        return False
+    return True
+
+
 def check_seal(path: Path) -> None:
-    """Raise InputError unless the file is there, has a seal and is as it was when that was set.
+    """Raise InputError unless `is_whole`.
 
     A file that was found whole, and has not been written to since, is not read again.
     """
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            version = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
             if version in _whole:
                 return
             place = find(beginning := file.read(BEGINNING))
             if place is None:
                 raise InputError(f"file = {str(path)!r} is not one that gputhermo wrote, or a damaged one")
             if beginning[place : place + len(ZEROS)] != hash_without(file.fileno(), place):
-                raise InputError(f"file = {str(path)!r} is damaged: its content is not what was written")
+                raise InputError(f"file = {str(path)!r} is damaged, or open for writing elsewhere: its hash is another")
     except FileNotFoundError:
         raise InputError(f"file = {str(path)!r} does not exist") from None
     except OSError as error:
         raise InputError(f"file = {str(path)!r} cannot be read: {error.strerror}") from None
-    _whole.add(version)
+    if time.time() - status.st_ctime > SETTLED:
+        _whole.add(version)
 
 
 def find(beginning: bytes) -> int | None:
@@ -78,14 +94,16 @@ def find(beginning: bytes) -> int | None:
 
 def hash_without(descriptor: int, place: int) -> bytes:
     """The hash of an open file, in digits, as if those at `place` were zeros."""
+    size = os.fstat(descriptor).st_size
 
     def hash_block(first: int) -> bytes:
-        block = bytearray(os.pread(descriptor, BLOCK, first))
+        block = bytearray(min(BLOCK, size - first))
+        os.preadv(descriptor, [block], first)
         begin, end = max(place, first), min(place + len(ZEROS), first + len(block))
         if begin < end:
             block[begin - first : end - first] = ZEROS[: end - begin]
         return hashlib.sha256(block).digest()
 
-    with ThreadPoolExecutor(thread_name_prefix="hash") as pool:
-        hashes = pool.map(hash_block, range(0, os.fstat(descriptor).st_size, BLOCK))
+    with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hash") as pool:
+        hashes = pool.map(hash_block, range(0, size, BLOCK))
         return hashlib.sha256(b"".join(hashes)).hexdigest().encode()

@@ -93,6 +93,8 @@ def test_the_simulation_goes_on_while_a_process_is_written(
         return advance(run)
 
     def late(*arguments: object) -> None:
+        while launches.acquire(blocking=False):
+            pass
         waited.append([launches.acquire(timeout=0.5) for _ in range(2)])
         write(*arguments)
 
@@ -120,6 +122,22 @@ def test_what_fails_in_the_writing_thread_ends_the_run(tmp_path: Path, monkeypat
     assert all(path.exists() for path in written)
     monkeypatch.undo()
     generate(TINY, tmp_path / "tiny.h5", device="cpu", resume=True)
+
+
+def test_damaged_work_is_done_again(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A part, and the checkpoint of a process in flight."""
+    monkeypatch.setattr(Simulation.advance, "__defaults__", (2_000,))
+    out = tmp_path / "tiny.h5"
+    parts = out.with_name("tiny.h5.parts")
+    with pytest.raises(Stopped):
+        generate(TINY, out, device="cpu", stop=lambda: len(list(parts.glob("process-*.h5"))) >= 3)
+    for name in ("process-*.h5", "flight-*.safetensors"):
+        damaged = sorted(parts.glob(name))[0]
+        content = bytearray(damaged.read_bytes())
+        content[len(content) // 2] ^= 1
+        damaged.write_bytes(content)
+    generate(TINY, out, device="cpu", resume=True)
+    assert out.read_bytes() == reference.read_bytes()
 
 
 KILLED = """

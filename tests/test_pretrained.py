@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gputhermo
 from gputhermo import Hold, Protocol, ReplicaBatch, simulate
+from gputhermo.claims import load_results
 from gputhermo.clips import draw_clips
 from gputhermo.entropy import vdw_entropy
 from gputhermo.errors import InputError
-from gputhermo.pretrained import PRETRAINED
+from gputhermo.evaluate import digest
+from gputhermo.pretrained import PRETRAINED, pretrained_file
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -30,6 +33,15 @@ def test_pretrained_networks_order_gases_of_other_temperatures_and_areas(n_parti
     assert list(np.argsort(entropy)) == [0, 1, 2, 3, 4]
     assert list(np.argsort(representation)) == [0, 1, 2, 3, 4]
     assert np.corrcoef(entropy, representation)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_reports_are_of_these_weights(name: str):
+    folder = Path(__file__).parents[1] / "docs/results" / name
+    with pretrained_file(name) as path:
+        weights = digest(path)
+    assert load_results(folder / "results.json").run.weights_sha256 == weights
+    assert weights in (folder / "report.md").read_text()
 
 
 def test_an_unknown_name_is_one_line_with_the_names_that_there_are():
