@@ -28,7 +28,7 @@ from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError
 from .judge import claims_of, identities, judge, on_scale
 from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
-from .network_file import load_network, read_origin
+from .network_file import load_network, read_description
 from .observables import piston_position
 from .paper_figures import save_paper_figures
 from .parameters import EvaluateSettings, Settings, TrainSettings, validate, validate_as
@@ -111,13 +111,16 @@ def evaluate(
     nothing is overwritten then.
     """
     settings, out = settings or EvaluateSettings(), Path(out)
-    origin, network = read_origin(weights), load_network(weights)
-    trained = tomllib.loads(origin.training)
-    training = validate_as(TrainSettings, trained["train"])
+    origin, network = read_description(weights), load_network(weights)
+    try:
+        trained = tomllib.loads(origin.training)
+        training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        raise InputError(f"weights = {str(weights)!r} does not tell how it was trained") from None
     with open_dataset(dataset) as file:
         dataset_settings, sizes = settings_of(file), count(file, training.split_seed)
         speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
-    check_match(network, validate(trained["dataset"]), dataset_settings)
+    check_match(network, trained_on, dataset_settings)
     with torch_state(choose_device(device)) as chosen, claimed(out):
         relatives = out / "relatives.h5"
         check_room(out, relatives)

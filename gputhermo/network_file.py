@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from .errors import InputError
 from .model import EntropyNetwork
+from .parameters import Section, validate_as
 from .pooled import PooledNetwork
-from .representation import Representation
+from .representation import SMALLEST, Representation
 from .seal import BLANK, check_seal, sealed
 from .version import __version__
 
@@ -22,31 +24,36 @@ NETWORKS: dict[str, type[Representation]] = {network.NAME: network for network i
 """All that there are, by their names in settings and files."""
 
 
-def save_network(network: Representation, path: Path, training: str, epoch: int) -> None:
-    """Write the weights after `epoch` of the run that `training`, TOML from `train`, describes, as safetensors."""
-    description = {
-        "seal": BLANK,
-        "format_version": FORMAT_VERSION,
-        "package_version": __version__,
-        "network": network.NAME,
-        "frames": network.frames,
-        "pixels": network.pixels,
-        "epoch": epoch,
-        "training": training,
-    }
-    weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
-    with sealed(path) as new:
-        # A single entry: safetensors writes several in an order that changes from run to run.
-        new.write_bytes(save(weights, {FORMAT: json.dumps(description)}))
+class Description(Section):
+    """What a file of weights says of them."""
 
-
-class Origin(NamedTuple):
-    """Where weights come from."""
-
+    seal: str
+    format_version: int
     package_version: str
+    network: str = EntropyNetwork.NAME  # files had no name when there was no other
+    frames: Annotated[int, Field(ge=1, le=1000)]
+    pixels: Annotated[int, Field(ge=SMALLEST, le=4096)]
     epoch: int
     training: str
     """The content of the run's settings.toml."""
+
+
+def save_network(network: Representation, path: Path, training: str, epoch: int) -> None:
+    """Write the weights after `epoch` of the run that `training`, TOML from `train`, describes, as safetensors."""
+    description = Description(
+        seal=BLANK,
+        format_version=FORMAT_VERSION,
+        package_version=__version__,
+        network=network.NAME,
+        frames=network.frames,
+        pixels=network.pixels,
+        epoch=epoch,
+        training=training,
+    )
+    weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
+    with sealed(path) as new:
+        # A single entry: safetensors writes several in an order that changes from run to run.
+        new.write_bytes(save(weights, {FORMAT: description.model_dump_json()}))
 
 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> Representation:
@@ -55,10 +62,10 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Repres
     Raises InputError if the file is not there, is damaged, or holds anything but such a network.
     """
     description, weights = read_weights(Path(path))
-    name = description.get("network", EntropyNetwork.NAME)  # there was no other at first
+    name = description.network
     if name not in NETWORKS:
         raise InputError(f"weights = {str(path)!r} is of a network {name!r} that this gputhermo does not know")
-    network = NETWORKS[name](description["frames"], description["pixels"])
+    network = NETWORKS[name](description.frames, description.pixels)
     try:
         network.load_state_dict(weights)
     except RuntimeError:
@@ -66,24 +73,28 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Repres
     return network.to(device).eval()
 
 
-def read_origin(path: str | Path) -> Origin:
-    """Where the weights in a file come from; raises InputError as `load_network` does."""
+def read_description(path: str | Path) -> Description:
+    """What the weights in a file are; raises InputError as `load_network` does."""
     description, _ = read_weights(Path(path))
-    return Origin(*(description[name] for name in Origin._fields))
+    return description
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_weights(path: Path) -> tuple[Description, dict[str, Tensor]]:
     """Description and weights in a file; raises InputError likewise."""
     metadata, weights = read_safetensors(path)
-    if FORMAT not in metadata:
-        raise InputError(f"weights = {str(path)!r} is not a {FORMAT}")
-    description = json.loads(metadata[FORMAT])
-    version = description["format_version"]
+    try:
+        values = json.loads(metadata[FORMAT])
+        version = int(values["format_version"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise InputError(f"weights = {str(path)!r} is not a {FORMAT}") from None
     if version > FORMAT_VERSION:
         raise InputError(
             f"weights = {str(path)!r} has format version {version}; this gputhermo reads up to {FORMAT_VERSION}"
         )
-    return description, weights
+    try:
+        return validate_as(Description, values), weights
+    except InputError as error:
+        raise InputError(f"weights = {str(path)!r} is not a {FORMAT}: {error}") from None
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

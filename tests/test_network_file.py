@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from gputhermo.errors import InputError
 from gputhermo.model import EntropyNetwork
-from gputhermo.network_file import NETWORKS, Origin, load_network, read_origin, save_network
+from gputhermo.network_file import NETWORKS, load_network, read_description, save_network
 from gputhermo.parameters import TrainSettings
 from gputhermo.seal import BLANK, seal
 from gputhermo.version import __version__
@@ -48,16 +48,17 @@ def test_file_says_what_it_is(tmp_path: Path):
         "epoch": 7,
         "training": "seed = 1\n",
     }
-    assert read_origin(path) == Origin(__version__, epoch=7, training="seed = 1\n")
+    found = read_description(path)
+    assert (found.package_version, found.epoch, found.training) == (__version__, 7, "seed = 1\n")
 
 
 def test_files_that_hold_no_such_network(tmp_path: Path):
     path = tmp_path / "a.safetensors"
     weights = EntropyNetwork(frames=2, pixels=32).state_dict()
 
-    def metadata(version: int = 1, pixels: int = 32, **others: str) -> dict[str, str]:
-        description = {"seal": BLANK, "format_version": version, "frames": 2, "pixels": pixels, **others}
-        return {"gputhermo network": json.dumps(description)}
+    def metadata(**changes: object) -> dict[str, str]:
+        description = {"seal": BLANK, "format_version": 1, "package_version": "0", "epoch": 1, "training": ""}
+        return {"gputhermo network": json.dumps(description | {"frames": 2, "pixels": 32} | changes)}
 
     def save(weights: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
         save_file(weights, path, metadata)
@@ -80,8 +81,14 @@ def test_files_that_hold_no_such_network(tmp_path: Path):
     rejected("not a safetensors file")
     save(weights, {"seal": BLANK})
     rejected("not a gputhermo network")
-    save(weights, metadata(version=2))
+    save(weights, metadata(format_version=2))
     rejected("version 2")
+    for text in ("[]", "1", "{}", "[" * 10_000):
+        save(weights, {"gputhermo network": text, "seal": BLANK})
+        rejected("not a gputhermo network")
+    for name, value in (("network", ["pooled"]), ("pixels", 10**9), ("pixels", "large"), ("frames", 0), ("run", 1)):
+        save(weights, metadata(**{name: value}))
+        rejected(f"not a gputhermo network: {name}")
     save(weights, metadata(network="other"))
     rejected("'other' that this gputhermo does not know")
     for wrong in (metadata(pixels=64), metadata(network="pooled")):
