@@ -115,7 +115,7 @@ def evaluate(
     try:
         trained = tomllib.loads(origin.training)
         training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
-    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+    except (tomllib.TOMLDecodeError, KeyError, InputError):
         raise InputError(f"weights = {str(weights)!r} does not tell how it was trained") from None
     with open_dataset(dataset) as file:
         dataset_settings, sizes = settings_of(file), count(file, training.split_seed)
