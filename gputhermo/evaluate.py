@@ -115,6 +115,7 @@ def evaluate(
     try:
         trained = tomllib.loads(origin.training)
         training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
+        trained_device = trained["device"]
     except (tomllib.TOMLDecodeError, KeyError, InputError):
         raise InputError(f"weights = {str(weights)!r} does not tell how it was trained") from None
     with open_dataset(dataset) as file:
@@ -165,7 +166,7 @@ def evaluate(
             run=Run(
                 package_version=__version__,
                 training_version=origin.package_version,
-                device=trained["device"],
+                device=trained_device,
                 dataset=dataset_settings,
                 training=training,
                 evaluation=settings,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
+from folders import contents
 from planted_dataset import plant
 from tiny_dataset import CONFIG, make
 
@@ -87,11 +88,6 @@ def test_another_split_is_the_same_for_a_file_and_a_simulation(folder: Path, tin
 
     assert validation(None) == validation(tiny.seed)
     assert len({tuple(validation(seed)) for seed in range(10)}) > 1
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 TRAINING = TrainSettings(epochs=2, processes_per_step=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from folders import contents
 from tiny_dataset import CONFIG
 
 from gputhermo import live_feed
@@ -23,11 +24,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     config = tmp_path_factory.mktemp("tiny") / "tiny.toml"
     config.write_text(CONFIG)
     return load_settings("demo", config)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def prepare(feed: SimulatedFeed, epoch: int) -> None:
