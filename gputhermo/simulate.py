@@ -20,6 +20,9 @@ from .state import ReplicaBatch
 LAUNCH_BUDGET = 2_000_000
 """Particle-steps that a replica executes in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
 
+ENTRIES_PER_PARTICLE = 4
+"""Cells that a particle may enter in one window, on average; a window that uses them up ends there."""
+
 FULL = {
     layout.CELLS_FULL: "n_cells",
     layout.NEIGHBOURS_FULL: "n_neighbours",
@@ -68,7 +71,7 @@ class Buffers:
     n_cells: int = 2048
     n_neighbours: int = 8
     n_events: int = 1024
-    n_window_steps: int = 2048
+    n_window_steps: int = 4096
 
 
 class Simulation:
@@ -150,14 +153,16 @@ class Simulation:
 
         buffers, n = self.buffers, self.n_max
         return layout.Workspace(
-            cell=zeros(n, dtype=np.int32),
-            next_in_cell=zeros(n, dtype=np.int32),
+            cell=zeros(n, 2, dtype=np.int32),
+            entry=zeros(n, dtype=np.int32),
             cell_head=zeros(buffers.n_cells, dtype=np.int32),
-            start=zeros(n, 2),
+            next_entry=zeros(ENTRIES_PER_PARTICLE * n, dtype=np.int32),
+            member=zeros(ENTRIES_PER_PARTICLE * n, dtype=np.int32),
             touching=zeros(2, n, dtype=np.uint32),
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),
             valid_until=zeros(n, dtype=np.int64),
+            woken_at=zeros(n, dtype=np.int64),
             event_head=zeros(buffers.n_window_steps, dtype=np.int32),
             event_next=zeros(buffers.n_events, dtype=np.int32),
             event=zeros(buffers.n_events, 3, dtype=np.int32),

@@ -8,31 +8,36 @@ rounding.
 One step of a window, for the lanes of one warp:
 
 1. the particles in contact advance: half kick, drift;
-2. events due now, and free particles that one in contact touches, are claimed;
-3. the claimed are moved to the present step;
+2. events due now, and free particles that one in contact touches, are claimed; who crosses goes to its next cell;
+3. the claimed are moved to the present step; what comes to those that crossed is predicted;
 4. the forces on all in contact are summed, each over its own sorted neighbours;
 5. second half kick; whatever touches nothing any more is freed;
-6. the coming contacts of the freed are predicted.
+6. what comes to the freed is predicted.
 
 Steps at which nothing is in contact and nothing is due are skipped.
 """
 
-from .cells import SKIN, gather_neighbours
-from .events import predict_freed, predict_pair, predict_wall, predict_window
+from .cells import SKIN, SMALLEST_WIDTH, follow, gather_neighbours, move
+from .events import NEVER, predict_crossed, predict_freed, predict_pair, predict_wall, predict_window
 from .forces import CONTACT_DISTANCE
 from .record import record_due
 from .replica import (
+    CELL_BELOW,
+    CELL_LEFT,
+    CELL_RIGHT,
     CONTACTS,
     EXECUTED,
     FREE,
     LIST,
     LIST_STEPS,
+    N_ENTRIES,
     N_EVENTS,
     N_FREED,
     N_TOUCHING,
     N_WOKEN,
     NEW,
     NEXT_STEP,
+    OLD_ENTRIES,
     PISTON_SPEED,
     PREDICTIONS,
     RUNNING,
@@ -63,8 +68,9 @@ from .window import open_window
 
 # Work of opening a window, in executed particle-steps a particle: what a launch's budget counts it as.
 WINDOW_EFFORT = 2
-# Cells as wide as their balance asks for.
-ANY_WIDTH = 1e300
+# Cells hold about OCCUPANCY particles each where that makes them wide enough: the cost of crossing into the next cell
+# and that of looking through its neighbours are then least in sum (measured).
+OCCUPANCY = 0.35
 
 
 @block_program
@@ -76,7 +82,9 @@ def advance(thread, n_threads, gas, particles, workspace, schedules, records, r,
     barrier()
     last_effort = effort(gas, shared) + budget
     while shared[STATUS] <= RUNNING and effort(gas, shared) < last_effort:
-        open_window(thread, n_threads, ANY_WIDTH, gas, particles, workspace, schedules, r, shared, shared_floats)
+        open_window(
+            thread, n_threads, SMALLEST_WIDTH, OCCUPANCY, gas, particles, workspace, schedules, r, shared, shared_floats
+        )
         list_touching(thread, n_threads, gas, particles, workspace, shared)
         status = shared[STATUS]
         barrier()  # the status may change from here on; all threads take the same branch
@@ -108,6 +116,7 @@ def list_touching(thread, n_threads, gas, particles, workspace, shared):
     barrier()
     if shared[STATUS] <= RUNNING:
         for i in range(thread, gas.n_particles, n_threads):
+            workspace.woken_at[i] = NEVER
             if particles.contact[i] == TOUCHING:
                 workspace.touching[0, fetch_add(shared, N_TOUCHING, 1)] = i
                 list_neighbours(i, shared[STEP], particles, workspace, shared, gas.timestep)
@@ -147,26 +156,32 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         if lane == 0:
             shared[N_WOKEN] = 0
             shared[N_FREED] = 0
+            shared[OLD_ENTRIES] = shared[N_ENTRIES]
         warp_barrier()
 
         # 2. claim what comes into contact
         claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats)
         for slot in range(lane, n, n_lanes):
-            claim_touched(touching[slot], step, n, touching, gas, particles, workspace, shared)
+            i = touching[slot]
+            claim_touched(i, step, n, touching, gas, particles, workspace, shared)
+            if step >= workspace.valid_until[i]:
+                follow(i, step, particles, shared, shared_floats, workspace)
         warp_barrier()
 
         # 3. bring it to the present step
+        predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas)
         n_now = n + shared[N_WOKEN]
-        if n_now > n:
-            for slot in range(n + lane, n_now, n_lanes):
-                wake(touching[slot], step, particles, workspace, dt)
-            warp_barrier()
+        for slot in range(n + lane, n_now, n_lanes):
+            wake(touching[slot], step, particles, workspace, dt)
+        warp_barrier()
 
         # 4., 5. forces and half kick
         for slot in range(lane, n_now, n_lanes):
             i = touching[slot]
             if step >= workspace.valid_until[i]:
                 list_neighbours(i, step, particles, workspace, shared, dt)
+                if workspace.woken_at[i] == step:
+                    count_contacts(i, step, piston, gas, particles, workspace, shared)
             touches = update_acceleration(i, step, piston, gas, particles, workspace)
             half_kick(i, particles, dt)
             count_walls(i, piston, shared_floats[PISTON_SPEED], gas, particles)
@@ -180,6 +195,10 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
             kept = workspace.touching[1 - shared[LIST]]
             if lane == 0:
                 shared[N_TOUCHING] = 0
+            for slot in range(lane, n_now, n_lanes):
+                i = touching[slot]
+                if particles.contact[i] == FREE:
+                    follow(i, step, particles, shared, shared_floats, workspace)
             warp_barrier()
             for slot in range(lane, n_now, n_lanes):
                 i = touching[slot]
@@ -232,7 +251,8 @@ def in_flight_since(i, step, particles):
 def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats):
     """Claim the particles of the events due at `step` that are in contact; predict again for those that are not yet.
 
-    An event whose particle has touched something since is void: being freed, that particle was predicted anew.
+    Particles due in another cell go there. An event whose particle has touched something since is void: being freed,
+    that particle was predicted anew.
     """
     slot = workspace.event_head[step - shared[WINDOW_START] - 1]
     turn = 0
@@ -245,16 +265,46 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                 x, y = position_at(particles, i, step, gas.timestep)
                 if touches_wall(x, y, piston, gas):
                     claim(i, n, touching, particles, shared)
-                    fetch_add(shared, CONTACTS, 1)
                 else:
                     predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
+            elif j < WALL:
+                cross(i, j, step, shared, workspace)
             elif in_flight_since(j, predicted, particles):
                 if touch(i, j, step, particles, gas):
                     claim(i, n, touching, particles, shared)
                     claim(j, n, touching, particles, shared)
-                    fetch_add(shared, CONTACTS, 1)
                 else:
                     predict_pair(i, j, step, particles, workspace, shared, gas.timestep)
+        slot = workspace.event_next[slot]
+        turn += 1
+
+
+@block_program
+def cross(i, into, step, shared, workspace):
+    """Take particle `i` to the cell beside its own."""
+    column, row = workspace.cell[i, 0], workspace.cell[i, 1]
+    if into == CELL_LEFT:
+        column -= 1
+    elif into == CELL_RIGHT:
+        column += 1
+    elif into == CELL_BELOW:
+        row -= 1
+    else:
+        row += 1
+    move(i, column, row, step, shared, workspace)
+
+
+@block_program
+def predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas):
+    """Predict what comes to the particles that have crossed at `step` and are free."""
+    slot = workspace.event_head[step - shared[WINDOW_START] - 1]
+    turn = 0
+    while slot >= 0:
+        i, into = workspace.event[slot, 0], workspace.event[slot, 1]
+        if into < WALL and turn % n_lanes == lane:
+            predicted = workspace.event[slot, 2] + shared[WINDOW_START]
+            if particles.contact[i] == FREE and particles.since[i] <= predicted:
+                predict_crossed(i, into, step, particles, workspace, shared, shared_floats, gas)
         slot = workspace.event_next[slot]
         turn += 1
 
@@ -274,7 +324,6 @@ def claim_touched(i, step, n, touching, gas, particles, workspace, shared):
         j = workspace.neighbours[i, m]
         if particles.contact[j] != TOUCHING and touch(i, j, step, particles, gas):
             claim(j, n, touching, particles, shared)
-            fetch_add(shared, CONTACTS, 1)
 
 
 @block_program
@@ -286,3 +335,16 @@ def wake(i, step, particles, workspace, dt):
     particles.since[i] = step
     particles.contact[i] = TOUCHING
     workspace.valid_until[i] = -1
+    workspace.woken_at[i] = step
+
+
+@block_program
+def count_contacts(i, step, piston, gas, particles, workspace, shared):
+    """Count what particle `i`, woken at `step`, is in contact with; a pair of which both were woken counts once."""
+    x, y = particles.positions[i, 0], particles.positions[i, 1]
+    contacts = 1 if touches_wall(x, y, piston, gas) else 0
+    for m in range(workspace.n_neighbours[i]):
+        j = workspace.neighbours[i, m]
+        if not (workspace.woken_at[j] == step and j < i) and touch(i, j, step, particles, gas):
+            contacts += 1
+    fetch_add(shared, CONTACTS, contacts)

@@ -1,20 +1,31 @@
-"""Coming contacts of free particles: their prediction, and the buckets by step in which they wait.
+"""What comes to free particles: its prediction, and the buckets by step in which it waits.
 
 Between contacts a particle moves on a straight line, so the first step of the time grid at which a pair overlaps
 follows from |dr + dv t| = 2R. A prediction only says at which step to look: contact itself is decided by the positions
 at that step, so rounding in a prediction, or predicting again from a later step, leaves the trajectory as it is. A pair
 that enters and leaves between two grid steps is no event: velocity Verlet on that grid does not see it either.
+
+A pair is predicted when it comes to stand in adjacent cells: at the window's start, when one of the two is freed, and
+when one crosses into another cell. Crossings are events as well.
 """
 
 import math
 
+from .cells import cell_of, row_stride
 from .forces import CONTACT_DISTANCE_SQUARED
 from .replica import (
+    CELL_ABOVE,
+    CELL_BELOW,
+    CELL_HEIGHT,
+    CELL_LEFT,
+    CELL_RIGHT,
+    CELL_WIDTH,
     EVENTS_FULL,
     FREE,
-    N_CELLS_X,
-    N_CELLS_Y,
+    N_COLUMNS,
     N_EVENTS,
+    N_ROWS,
+    OLD_ENTRIES,
     PISTON_SPEED,
     STATUS,
     WALL,
@@ -23,13 +34,14 @@ from .replica import (
     piston_at,
     position_at,
 )
-from .targets import block_program, exchange, fetch_add, maximum, minimum
+from .targets import block_program, exchange, fetch_add, fetch_min, maximum
 from .walls import time_to_wall
 
 # A prediction within this fraction of a step after a grid point counts as at that point, so that none comes late.
 GUARD = 1e-3
 # b^2 - ac below zero by less than this, relative to b^2, is a grazing contact lost in rounding: look at it.
 GRAZE = 1e-12
+NEVER = -1
 
 
 @block_program
@@ -59,10 +71,18 @@ def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
 
 @block_program
 def push(i, j, step, steps, shared, workspace):
-    """Let the event of particle `i` with `j` (or WALL), predicted at `step`, wait for `step + steps`."""
+    """Let the event of particle `i` with `j` (or WALL, or CELL_...), predicted at `step`, wait for `step + steps`.
+
+    With no room left the window ends at `step`, and what is lost is predicted again. At a window's start the events
+    must fit into half of the room; else STATUS is set.
+    """
     slot = fetch_add(shared, N_EVENTS, 1)
-    if slot >= workspace.event.shape[0]:
-        shared[STATUS] = EVENTS_FULL
+    if step == shared[WINDOW_START]:
+        if 2 * slot >= workspace.event.shape[0]:
+            shared[STATUS] = EVENTS_FULL
+            return
+    elif slot >= workspace.event.shape[0]:
+        fetch_min(shared, WINDOW_END, step)
         return
     workspace.event[slot, 0] = i
     workspace.event[slot, 1] = j
@@ -109,64 +129,98 @@ def predict_wall(i, step, particles, workspace, shared, shared_floats, gas):
 
 
 @block_program
-def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
-    """Predict the coming contacts of particle `i`, freed at `step`, with walls and free particles.
-
-    Of two that are freed at the same step, the first predicts for both.
-    """
-    predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
-    n_x, n_y = shared[N_CELLS_X], shared[N_CELLS_Y]
-    cell_y, cell_x = workspace.cell[i] // n_x, workspace.cell[i] % n_x
-    for row in range(maximum(cell_y - 1, 0), minimum(cell_y + 2, n_y)):
-        for column in range(maximum(cell_x - 1, 0), minimum(cell_x + 2, n_x)):
-            j = workspace.cell_head[row * n_x + column]
-            while j >= 0:
-                predicted_by_j = particles.since[j] == step and j < i
-                if j != i and particles.contact[j] == FREE and not predicted_by_j:
-                    predict_pair(i, j, step, particles, workspace, shared, gas.timestep)
-                j = workspace.next_in_cell[j]
+def predict_crossing(i, step, particles, workspace, shared, shared_floats, timestep):
+    """Predict from `step` when the free particle `i` leaves its cell in this window."""
+    x, y = position_at(particles, i, step, timestep)
+    vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+    column, row = workspace.cell[i, 0], workspace.cell[i, 1]
+    soonest = 1e300
+    into = CELL_LEFT
+    if vx < 0.0 and column > 0:
+        soonest = (x - column * shared_floats[CELL_WIDTH]) / -vx
+    elif vx > 0.0 and column + 1 < shared[N_COLUMNS]:
+        soonest = ((column + 1) * shared_floats[CELL_WIDTH] - x) / vx
+        into = CELL_RIGHT
+    if vy < 0.0 and row > 0:
+        time = (y - row * shared_floats[CELL_HEIGHT]) / -vy
+        if time < soonest:
+            soonest = time
+            into = CELL_BELOW
+    elif vy > 0.0 and row + 1 < shared[N_ROWS]:
+        time = ((row + 1) * shared_floats[CELL_HEIGHT] - y) / vy
+        if time < soonest:
+            soonest = time
+            into = CELL_ABOVE
+    horizon = shared[WINDOW_END] - step
+    if soonest < (horizon + 1) * timestep:
+        steps = steps_until(soonest, timestep)
+        if steps <= horizon:
+            push(i, into, step, steps, shared, workspace)
 
 
 @block_program
-def predict_chain(i, j, horizon, particles, workspace, shared, timestep):
-    """Predict from the window's start the contacts of the free particle `i` with the linked list that starts at `j`."""
-    x, y = workspace.start[i, 0], workspace.start[i, 1]
-    vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
-    while j >= 0:
-        if particles.contact[j] == FREE:
-            steps = steps_to_contact(
-                x - workspace.start[j, 0],
-                y - workspace.start[j, 1],
-                vx - particles.velocities[j, 0],
-                vy - particles.velocities[j, 1],
-                timestep,
-                horizon,
-            )
-            if steps > 0:
-                push(i, j, shared[WINDOW_START], steps, shared, workspace)
-        j = workspace.next_in_cell[j]
+def predict_chain(i, entry, oldest, step, freed_at, particles, workspace, shared, timestep):
+    """Predict from `step` the contacts of the free particle `i` with the free ones in a cell's list.
+
+    They are those from `entry` on to `oldest`: the list begins with the newest entry. Of two that were freed at step
+    `freed_at`, the one of lower index predicts for both.
+    """
+    while entry >= oldest:
+        j = workspace.member[entry]
+        if j >= 0 and j != i and particles.contact[j] == FREE:
+            predicted_by_j = particles.since[j] == freed_at and j < i
+            if not predicted_by_j:
+                predict_pair(i, j, step, particles, workspace, shared, timestep)
+        entry = workspace.next_entry[entry]
+
+
+@block_program
+def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
+    """Predict what comes to particle `i`, freed at `step`: walls, its next cell, and contacts with free particles."""
+    predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
+    predict_crossing(i, step, particles, workspace, shared, shared_floats, gas.timestep)
+    stride = row_stride(shared)
+    middle = cell_of(i, shared, workspace)
+    for line in range(middle - stride, middle + stride + 1, stride):
+        for cell in range(line - 1, line + 2):
+            predict_chain(i, workspace.cell_head[cell], 0, step, step, particles, workspace, shared, gas.timestep)
+
+
+@block_program
+def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, gas):
+    """Predict what comes to the free particle `i`, which went `into` another cell at `step`.
+
+    Three of the cells around it are new to it. In those it shares with the cell that it left, only who came at this
+    step too, from the other side, is new.
+    """
+    predict_crossing(i, step, particles, workspace, shared, shared_floats, gas.timestep)
+    stride = row_stride(shared)
+    middle = cell_of(i, shared, workspace)
+    ahead = 1 if into == CELL_RIGHT else -1 if into == CELL_LEFT else stride if into == CELL_ABOVE else -stride
+    across = stride if into == CELL_LEFT or into == CELL_RIGHT else 1
+    for cell in range(middle - across, middle + across + 1, across):
+        entry = workspace.cell_head[cell + ahead]
+        predict_chain(i, entry, 0, step, NEVER, particles, workspace, shared, gas.timestep)
+        entry = workspace.cell_head[cell]
+        predict_chain(i, entry, shared[OLD_ENTRIES], step, NEVER, particles, workspace, shared, gas.timestep)
 
 
 @block_program
 def predict_window(thread, n_threads, particles, workspace, shared, shared_floats, gas):
-    """Predict the contacts of free particles in the window just opened, each pair once.
+    """Predict what comes to the free particles in the window just opened, each pair once.
 
     Particle `i` looks at the rest of its own cell's list and at four of the eight adjacent cells.
     """
-    n_x, n_y = shared[N_CELLS_X], shared[N_CELLS_Y]
     step = shared[WINDOW_START]
-    horizon = shared[WINDOW_END] - step
+    stride = row_stride(shared)
+    dt = gas.timestep
     for i in range(thread, gas.n_particles, n_threads):
-        if particles.contact[i] != FREE:
-            continue
-        predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
-        predict_chain(i, workspace.next_in_cell[i], horizon, particles, workspace, shared, gas.timestep)
-        cell = workspace.cell[i]
-        cell_y, cell_x = cell // n_x, cell % n_x
-        if cell_x + 1 < n_x:
-            j = workspace.cell_head[cell + 1]
-            predict_chain(i, j, horizon, particles, workspace, shared, gas.timestep)
-        if cell_y + 1 < n_y:
-            for column in range(maximum(cell_x - 1, 0), minimum(cell_x + 2, n_x)):
-                j = workspace.cell_head[(cell_y + 1) * n_x + column]
-                predict_chain(i, j, horizon, particles, workspace, shared, gas.timestep)
+        if particles.contact[i] == FREE:
+            predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
+            predict_crossing(i, step, particles, workspace, shared, shared_floats, dt)
+            middle = cell_of(i, shared, workspace)
+            head = workspace.cell_head
+            predict_chain(i, workspace.next_entry[i], 0, step, NEVER, particles, workspace, shared, dt)
+            predict_chain(i, head[middle + 1], 0, step, NEVER, particles, workspace, shared, dt)
+            for cell in range(middle + stride - 1, middle + stride + 2):
+                predict_chain(i, head[cell], 0, step, NEVER, particles, workspace, shared, dt)

@@ -34,17 +34,20 @@ LEFT, RIGHT, BOTTOM, TOP, PARTITION_LOW, PARTITION_HIGH = range(6)
 N_WALLS = 6
 
 # Workspace: rebuilt in every window; nothing in it outlives a launch, none of it enters the arithmetic.
-#   cell             int32   [n]        the cell of each particle at the window's start, -1 if not in the list
-#   next_in_cell     int32   [n]        linked list of the particles of a cell, -1 at its end
-#   cell_head        int32   [n_cells]  first particle of each cell, -1 if empty
-#   start            float64 [n, 2]     positions at the window's start
+#   cell             int32   [n, 2]     column and row of the cell that each particle is registered in
+#   entry            int32   [n]        its entry in that cell's list
+#   cell_head        int32   [n_cells]  first entry of each cell, -1 if there is none
+#   next_entry       int32   [n_entries]  linked list of the entries of a cell, -1 at its end
+#   member           int32   [n_entries]  the particle that an entry stands for, -1 once it has left
 #   touching         uint32  [2, n]     the particles in contact, and room for the next such list
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
 #   n_neighbours     int32   [n]
 #   valid_until      int64   [n]        last step at which that list is known to be complete
+#   woken_at         int64   [n]        the step at which the particle last came into contact
 #   event_head       int32   [n_window_steps]  first event of each step of the window, -1 if none
 #   event_next       int32   [n_events]
-#   event            int32   [n_events, 3]     particle, partner (or WALL), step of prediction within the window
+#   event            int32   [n_events, 3]     particle, partner (or what else is due), step of prediction within the
+#                                              window
 #   partial          float64 [N_LANES, N_SUMS] partial sums, one row a lane
 #   ints             int64   [N_SHARED_INTS]   stand for the block's shared memory where there is none
 #   floats           float64 [N_SHARED_FLOATS]
@@ -52,13 +55,15 @@ Workspace = namedtuple(
     "Workspace",
     [
         "cell",
-        "next_in_cell",
+        "entry",
         "cell_head",
-        "start",
+        "next_entry",
+        "member",
         "touching",
         "neighbours",
         "n_neighbours",
         "valid_until",
+        "woken_at",
         "event_head",
         "event_next",
         "event",
@@ -67,7 +72,8 @@ Workspace = namedtuple(
         "floats",
     ],
 )
-WALL = -1
+# Partners that are no particles: a wall, and the four cells that a free particle may go to next.
+WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
 # Schedule: the piston protocol and what to record, compiled to steps.
 #   segment_end      int64   [n_segments]   last step of each segment
@@ -135,24 +141,25 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     LIST_STEPS,  # how many steps a neighbour list stays complete in this window
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
+    N_ENTRIES,  # entries of cells made in this window
+    OLD_ENTRIES,  # of them, those made before the present step
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
     SEGMENT_START,  # first step of the present segment
-    N_CELLS_X,
-    N_CELLS_Y,
+    N_COLUMNS,  # cells along x ...
+    N_ROWS,  # ... and along y, without the rim
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 13)
+) = range(N_PROGRESS, N_PROGRESS + 15)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start
     PISTON_SPEED,  # its velocity in this segment
     SQUARED_SPEED,  # the largest squared speed at the window's start
     SPEED_LIMIT,  # no particle may be faster in this window
-    REACH,  # how far a particle may move in this window
-    CELL_WIDTH_X,
-    CELL_WIDTH_Y,
+    CELL_WIDTH,
+    CELL_HEIGHT,
     N_SHARED_FLOATS,
-) = range(8)
+) = range(7)
 
 
 @block_program
@@ -187,13 +194,15 @@ def workspace_of(workspace, r):
     """The workspace of replica `r`."""
     return Workspace(
         workspace.cell[r],
-        workspace.next_in_cell[r],
+        workspace.entry[r],
         workspace.cell_head[r],
-        workspace.start[r],
+        workspace.next_entry[r],
+        workspace.member[r],
         workspace.touching[r],
         workspace.neighbours[r],
         workspace.n_neighbours[r],
         workspace.valid_until[r],
+        workspace.woken_at[r],
         workspace.event_head[r],
         workspace.event_next[r],
         workspace.event[r],

@@ -1,21 +1,24 @@
 """Velocity Verlet for every particle at every step: the reference that the contact engine is measured against."""
 
 from .cells import gather_neighbours
+from .forces import CONTACT_DISTANCE
 from .record import record_due
 from .replica import (
     EXECUTED,
     NEW,
     PISTON_SPEED,
     RUNNING,
+    SPEED_LIMIT,
     STATUS,
     STEP,
+    TOO_FAST,
     TOUCHING,
     WINDOW_END,
     WINDOW_START,
     piston_at,
 )
 from .step import count_walls, half_kick, kick_and_drift, update_acceleration
-from .targets import barrier, block_program
+from .targets import barrier, block_program, minimum
 from .window import open_window
 
 # Cells, and with them the reach of the neighbour lists: 2R and a skin of R, the usual choice for so short a force.
@@ -31,8 +34,10 @@ def advance(thread, n_threads, gas, particles, workspace, schedules, records, r,
     barrier()
     last_executed = shared[EXECUTED] + budget
     while shared[STATUS] <= RUNNING and shared[EXECUTED] < last_executed:
-        open_window(thread, n_threads, WIDTH, gas, particles, workspace, schedules, r, shared, shared_floats)
+        open_window(thread, n_threads, WIDTH, 0.0, gas, particles, workspace, schedules, r, shared, shared_floats)
         list_neighbours(thread, n_threads, gas, particles, workspace, shared)
+        if thread == 0:
+            end_within_reach(gas, shared, shared_floats)
         barrier()
         if shared[STATUS] == NEW:
             start(thread, n_threads, gas, particles, workspace, shared, shared_floats)
@@ -48,6 +53,15 @@ def start(thread, n_threads, gas, particles, workspace, shared, shared_floats):
     for i in range(thread, gas.n_particles, n_threads):
         update_acceleration(i, shared[STEP], piston, gas, particles, workspace)
         particles.contact[i] = TOUCHING
+
+
+@block_program
+def end_within_reach(gas, shared, shared_floats):
+    """Let the window end before two particles that are on no list of each other's could touch; one thread calls it."""
+    steps = 0.5 * (WIDTH - CONTACT_DISTANCE) / (shared_floats[SPEED_LIMIT] * gas.timestep)
+    if not steps >= 1.0:
+        shared[STATUS] = TOO_FAST
+    shared[WINDOW_END] = minimum(shared[WINDOW_END], shared[WINDOW_START] + int(minimum(steps, 1e9)))
 
 
 @block_program

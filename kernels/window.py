@@ -1,19 +1,18 @@
 """A window: the steps from one rebuild of the cell list to the next.
 
-Windows end where the piston changes its velocity, where something is recorded, and before any particle can have
-moved further than the cells allow. They set what is looked at, never what is computed: a trajectory is bitwise the same
-wherever its windows, launches and checkpoints were cut.
+Windows end where the piston changes its velocity, where something is recorded, and before what they were laid out for
+runs out. They set what is looked at, never what is computed: a trajectory is bitwise the same wherever its windows,
+launches and checkpoints were cut.
 """
 
 import math
 
-from .cells import SKIN, insert, shape_cells
-from .forces import CONTACT_DISTANCE
+from .cells import SKIN, register, shape_cells
 from .replica import (
     LIST_STEPS,
+    N_ENTRIES,
     N_EVENTS,
     PISTON_SPEED,
-    REACH,
     RUNNING,
     SAMPLE,
     SEGMENT,
@@ -34,19 +33,10 @@ from .replica import (
 )
 from .targets import barrier, block_program, fetch_max, maximum, minimum
 
-# Cells hold about BALANCE particles each when they are large against 2R: the cost of a window is a particle's share of
-# the rebuild plus the pairs it looks at, and this is where their sum over the window's length is least (measured).
-BALANCE = 0.7
 # A collision rarely makes a particle faster than all others; when it does by more than this factor the window ends.
 SPEED_MARGIN = 1.1
 # Added to that limit, so that a gas at rest has one.
 AT_REST = 1e-9
-
-
-@block_program
-def balanced_width(n_particles, area):
-    """The cell width that makes the cost of a unit of time least, for a gas of that number density."""
-    return CONTACT_DISTANCE + math.sqrt(CONTACT_DISTANCE * CONTACT_DISTANCE + BALANCE * area / n_particles)
 
 
 @block_program
@@ -72,23 +62,23 @@ def last_step(shared, schedule, workspace):
 
 
 @block_program
-def open_window(thread, n_threads, widest, gas, particles, workspace, schedules, r, shared, shared_floats):
-    """Set the window's end and rebuild the cell list, of cells no wider than `widest` needs them to be.
+def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, schedules, r, shared, shared_floats):
+    """Set the window's end and rebuild the cell list, of cells of at least `width`, and of `occupancy` particles.
 
-    All threads of the block take part. Written: workspace (cells, start, event heads), shared.
+    All threads of the block take part. Written: workspace (cells, event heads), shared.
     """
-    barrier()
-    schedule = schedule_of(schedules, r)
     if thread == 0:
+        schedule = schedule_of(schedules, r)
         enter_segment(shared, shared_floats, schedule)
         shared[WINDOW_START] = shared[STEP]
+        shared[WINDOW_END] = last_step(shared, schedule, workspace)
         shared[WINDOWS] += 1
         shared[N_EVENTS] = 0
+        shared[N_ENTRIES] = gas.n_particles
         shared_floats[SQUARED_SPEED] = 0.0
         piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
-        width = minimum(balanced_width(gas.n_particles, piston * gas.height), widest)
-        shared_floats[REACH] = 0.5 * (width - CONTACT_DISTANCE)
-        shape_cells(shared, shared_floats, workspace, width, piston, gas.height)
+        balanced = math.sqrt(occupancy * piston * gas.height / gas.n_particles)
+        shape_cells(shared, shared_floats, workspace, maximum(width, balanced), piston, gas.height)
     fastest = 0.0
     for i in range(thread, gas.n_particles, n_threads):
         vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
@@ -100,19 +90,16 @@ def open_window(thread, n_threads, widest, gas, particles, workspace, schedules,
     barrier()
     fetch_max(shared_floats, SQUARED_SPEED, fastest)
     if shared[STATUS] <= RUNNING:
+        piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
         for i in range(thread, gas.n_particles, n_threads):
             x, y = position_at(particles, i, shared[STEP], gas.timestep)
-            workspace.start[i, 0] = x
-            workspace.start[i, 1] = y
-            insert(i, x, y, shared, shared_floats, workspace)
+            register(i, x, y, piston, gas.height, shared, shared_floats, workspace)
     barrier()
     if thread == 0:
         limit = SPEED_MARGIN * math.sqrt(shared_floats[SQUARED_SPEED]) + AT_REST
-        steps_in_reach = shared_floats[REACH] / (limit * gas.timestep)
         steps_in_skin = 0.5 * SKIN / (limit * gas.timestep)
-        if not (steps_in_reach >= 1.0 and steps_in_skin >= 2.0):
+        if not steps_in_skin >= 2.0:
             shared[STATUS] = TOO_FAST
         shared_floats[SPEED_LIMIT] = limit
-        shared[LIST_STEPS] = int(steps_in_skin) - 1
-        shared[WINDOW_END] = minimum(last_step(shared, schedule, workspace), shared[STEP] + int(steps_in_reach))
+        shared[LIST_STEPS] = int(minimum(steps_in_skin, 1e9)) - 1
     barrier()

@@ -99,6 +99,21 @@ def test_wherever_windows_end(batch: ReplicaBatch, reference: list[Recording], n
     assert_bitwise_equal(reference, run(batch, buffers=Buffers(n_window_steps=n_window_steps)))
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("bystanders", range(1, 9))
+def test_two_that_enter_the_middle_cell_at_one_step_meet(axis: int, bystanders: int):
+    """Head-on, from either side; the number of bystanders decides into how many cells the box is cut."""
+    length = 40.0
+    positions = np.full((2 + bystanders, 2), 0.5 * length)
+    positions[:2, axis] += [-8.0, 8.0]
+    positions[2:] = [[2.0 + 4.0 * k, 2.0] for k in range(bystanders)]
+    velocities = np.zeros_like(positions)
+    velocities[:2, axis] = [4.0, -4.0]
+    batch = ReplicaBatch.from_arrays([positions], [velocities], 10_000.0)
+    phase_points = simulate(batch, Protocol(length, length, [Hold(3.0)]), device="cpu", frames=1)[0].phase_points
+    np.testing.assert_allclose(phase_points[-1, :2, 2:], -velocities[:2], atol=1e-2)
+
+
 @pytest.mark.parametrize("engine", ["contact", "verlet"])
 @pytest.mark.parametrize("budget", [1, 3_000])
 def test_stopped_and_resumed(batch: ReplicaBatch, engine: str, budget: int):
