@@ -71,7 +71,7 @@ class Buffers:
     n_cells: int = 2048
     n_neighbours: int = 8
     n_events: int = 1024
-    n_window_steps: int = 4096
+    n_window_steps: int = 8192
 
 
 class Simulation:
@@ -114,8 +114,7 @@ class Simulation:
             partition_position=zeros(),
         )
         self.particles = layout.Particles(
-            positions=zeros(n_max, 2),
-            velocities=zeros(n_max, 2),
+            motion=zeros(n_max, 4),
             accelerations=zeros(n_max, 2),
             since=zeros(n_max, dtype=np.int64),
             contact=zeros(n_max, dtype=np.int32),
@@ -154,10 +153,10 @@ class Simulation:
         buffers, n = self.buffers, self.n_max
         return layout.Workspace(
             cell=zeros(n, 2, dtype=np.int32),
-            entry=zeros(n, dtype=np.int32),
-            cell_head=zeros(buffers.n_cells, dtype=np.int32),
-            next_entry=zeros(ENTRIES_PER_PARTICLE * n, dtype=np.int32),
-            member=zeros(ENTRIES_PER_PARTICLE * n, dtype=np.int32),
+            entry=zeros(n, dtype=np.uint32),
+            cell_head=zeros(buffers.n_cells, dtype=np.uint32),
+            next_entry=zeros(ENTRIES_PER_PARTICLE * n + 1, dtype=np.uint32),
+            member=zeros(ENTRIES_PER_PARTICLE * n + 1, dtype=np.uint32),
             touching=zeros(2, n, dtype=np.uint32),
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),
@@ -211,8 +210,8 @@ class Simulation:
             getattr(self.schedules, field)[slot, : len(values)] = self.backend.adopt(values)
         for array in (*self.particles, *self.records):
             array[slot] = 0
-        self.particles.positions[slot, :n] = positions
-        self.particles.velocities[slot, :n] = velocities
+        self.particles.motion[slot, :n, :2] = positions
+        self.particles.motion[slot, :n, 2:] = velocities
         self.particles.contact[slot] = layout.TOUCHING
         self.progress[slot] = 0
         self._host_progress[slot] = 0

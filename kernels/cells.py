@@ -19,8 +19,11 @@ from .replica import (
     N_ENTRIES,
     N_ROWS,
     NEIGHBOURS_FULL,
+    NOBODY,
     STATUS,
     WINDOW_END,
+    X,
+    Y,
     position_at,
 )
 from .targets import block_program, exchange, fetch_add, fetch_min, maximum, minimum
@@ -92,7 +95,7 @@ def register(i, x, y, piston, height, shared, shared_floats, workspace):
         shared[CULPRIT] = i
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    enter(i, column, row, i, shared, workspace)
+    enter(i, column, row, i + 1, shared, workspace)
 
 
 @block_program
@@ -105,14 +108,14 @@ def move(i, column, row, step, shared, workspace):
     if entry >= workspace.member.shape[0]:
         fetch_min(shared, WINDOW_END, step)
         return
-    workspace.member[workspace.entry[i]] = -1
+    workspace.member[workspace.entry[i]] = NOBODY
     enter(i, column, row, entry, shared, workspace)
 
 
 @block_program
 def follow(i, step, particles, shared, shared_floats, workspace):
     """Take particle `i`, at `step` where it stands in memory, to the cell that it has moved to, if it has."""
-    column, row = column_and_row(particles.positions[i, 0], particles.positions[i, 1], shared, shared_floats)
+    column, row = column_and_row(particles.motion[i, X], particles.motion[i, Y], shared, shared_floats)
     if column != workspace.cell[i, 0] or row != workspace.cell[i, 1]:
         move(i, column, row, step, shared, workspace)
 
@@ -132,9 +135,9 @@ def gather_neighbours(i, step, reach, particles, workspace, shared, timestep):
     for line in range(middle - stride, middle + stride + 1, stride):
         for cell in range(line - 1, line + 2):
             entry = workspace.cell_head[cell]
-            while entry >= 0:
+            while entry > 0:
                 j = workspace.member[entry]
-                if j >= 0 and j != i:
+                if j != NOBODY and j != i:
                     other_x, other_y = position_at(particles, j, step, timestep)
                     dx, dy = x - other_x, y - other_y
                     if dx * dx + dy * dy < reach * reach:

@@ -18,7 +18,7 @@ Steps at which nothing is in contact and nothing is due are skipped.
 """
 
 from .cells import SKIN, SMALLEST_WIDTH, follow, gather_neighbours, move
-from .events import NEVER, predict_crossed, predict_freed, predict_pair, predict_wall, predict_window
+from .events import NEVER, flight_of, predict_crossed, predict_freed, predict_pair, predict_wall, predict_window
 from .forces import CONTACT_DISTANCE
 from .record import record_due
 from .replica import (
@@ -36,8 +36,8 @@ from .replica import (
     N_TOUCHING,
     N_WOKEN,
     NEW,
+    NEWEST,
     NEXT_STEP,
-    OLD_ENTRIES,
     PISTON_SPEED,
     PREDICTIONS,
     RUNNING,
@@ -49,10 +49,12 @@ from .replica import (
     WINDOW_START,
     WINDOWS,
     WOKEN,
+    X,
+    Y,
     piston_at,
     position_at,
 )
-from .step import count_walls, half_kick, kick_and_drift, update_acceleration
+from .step import end_step, kick_and_drift, update_acceleration
 from .targets import (
     WARP,
     barrier,
@@ -156,7 +158,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         if lane == 0:
             shared[N_WOKEN] = 0
             shared[N_FREED] = 0
-            shared[OLD_ENTRIES] = shared[N_ENTRIES]
+            shared[NEWEST] = shared[N_ENTRIES] - 1
         warp_barrier()
 
         # 2. claim what comes into contact
@@ -182,10 +184,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
                 list_neighbours(i, step, particles, workspace, shared, dt)
                 if workspace.woken_at[i] == step:
                     count_contacts(i, step, piston, gas, particles, workspace, shared)
-            touches = update_acceleration(i, step, piston, gas, particles, workspace)
-            half_kick(i, particles, dt)
-            count_walls(i, piston, shared_floats[PISTON_SPEED], gas, particles)
-            if not touches:
+            if not end_step(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace):
                 particles.contact[i] = FREE
                 fetch_add(shared, N_FREED, 1)
         warp_barrier()
@@ -266,7 +265,8 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                 if touches_wall(x, y, piston, gas):
                     claim(i, n, touching, particles, shared)
                 else:
-                    predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
+                    flight = flight_of(i, step, particles, gas.timestep)
+                    predict_wall(i, flight, step, workspace, shared, shared_floats, gas)
             elif j < WALL:
                 cross(i, j, step, shared, workspace)
             elif in_flight_since(j, predicted, particles):
@@ -274,7 +274,8 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                     claim(i, n, touching, particles, shared)
                     claim(j, n, touching, particles, shared)
                 else:
-                    predict_pair(i, j, step, particles, workspace, shared, gas.timestep)
+                    flight = flight_of(i, step, particles, gas.timestep)
+                    predict_pair(i, flight, j, step, particles, workspace, shared, gas.timestep)
         slot = workspace.event_next[slot]
         turn += 1
 
@@ -330,8 +331,8 @@ def claim_touched(i, step, n, touching, gas, particles, workspace, shared):
 def wake(i, step, particles, workspace, dt):
     """Bring the claimed particle `i` to `step`, where its contact begins."""
     x, y = position_at(particles, i, step, dt)
-    particles.positions[i, 0] = x
-    particles.positions[i, 1] = y
+    particles.motion[i, X] = x
+    particles.motion[i, Y] = y
     particles.since[i] = step
     particles.contact[i] = TOUCHING
     workspace.valid_until[i] = -1
@@ -341,7 +342,7 @@ def wake(i, step, particles, workspace, dt):
 @block_program
 def count_contacts(i, step, piston, gas, particles, workspace, shared):
     """Count what particle `i`, woken at `step`, is in contact with; a pair of which both were woken counts once."""
-    x, y = particles.positions[i, 0], particles.positions[i, 1]
+    x, y = particles.motion[i, X], particles.motion[i, Y]
     contacts = 1 if touches_wall(x, y, piston, gas) else 0
     for m in range(workspace.n_neighbours[i]):
         j = workspace.neighbours[i, m]

@@ -10,6 +10,7 @@ when one crosses into another cell. Crossings are events as well.
 """
 
 import math
+from collections import namedtuple
 
 from .cells import cell_of, row_stride
 from .forces import CONTACT_DISTANCE_SQUARED
@@ -23,11 +24,17 @@ from .replica import (
     EVENTS_FULL,
     FREE,
     N_COLUMNS,
+    N_ENTRIES,
     N_EVENTS,
     N_ROWS,
-    OLD_ENTRIES,
+    NEWEST,
+    NO_PARTITION,
+    NOBODY,
+    PISTON_COLUMN,
     PISTON_SPEED,
     STATUS,
+    VX,
+    VY,
     WALL,
     WINDOW_END,
     WINDOW_START,
@@ -42,6 +49,9 @@ GUARD = 1e-3
 # b^2 - ac below zero by less than this, relative to b^2, is a grazing contact lost in rounding: look at it.
 GRAZE = 1e-12
 NEVER = -1
+NOTHING = 0
+
+Flight = namedtuple("Flight", ["x", "y", "vx", "vy"])
 
 
 @block_program
@@ -92,15 +102,21 @@ def push(i, j, step, steps, shared, workspace):
 
 
 @block_program
-def predict_pair(i, j, step, particles, workspace, shared, timestep):
-    """Predict from `step` when the free particles `i` and `j` come into contact in this window."""
+def flight_of(i, step, particles, timestep):
+    """Position at `step` and velocity of the free particle `i`."""
     x, y = position_at(particles, i, step, timestep)
-    other_x, other_y = position_at(particles, j, step, timestep)
+    return Flight(x, y, particles.motion[i, VX], particles.motion[i, VY])
+
+
+@block_program
+def predict_pair(i, flight, j, step, particles, workspace, shared, timestep):
+    """Predict from `step` when the free particles `i`, on its `flight`, and `j` come into contact in this window."""
+    x, y = position_at(particles, j, step, timestep)
     steps = steps_to_contact(
-        x - other_x,
-        y - other_y,
-        particles.velocities[i, 0] - particles.velocities[j, 0],
-        particles.velocities[i, 1] - particles.velocities[j, 1],
+        flight.x - x,
+        flight.y - y,
+        flight.vx - particles.motion[j, VX],
+        flight.vy - particles.motion[j, VY],
         timestep,
         shared[WINDOW_END] - step,
     )
@@ -109,18 +125,10 @@ def predict_pair(i, j, step, particles, workspace, shared, timestep):
 
 
 @block_program
-def predict_wall(i, step, particles, workspace, shared, shared_floats, gas):
-    """Predict from `step` when the free particle `i` comes within R of a wall in this window."""
-    x, y = position_at(particles, i, step, gas.timestep)
-    time = time_to_wall(
-        x,
-        y,
-        particles.velocities[i, 0],
-        particles.velocities[i, 1],
-        piston_at(step, shared, shared_floats, gas.timestep),
-        shared_floats[PISTON_SPEED],
-        gas,
-    )
+def predict_wall(i, flight, step, workspace, shared, shared_floats, gas):
+    """Predict from `step` when the free particle `i`, on its `flight`, comes within R of a wall in this window."""
+    piston = piston_at(step, shared, shared_floats, gas.timestep)
+    time = time_to_wall(flight.x, flight.y, flight.vx, flight.vy, piston, shared_floats[PISTON_SPEED], gas)
     horizon = shared[WINDOW_END] - step
     if time < (horizon + 1) * gas.timestep:
         steps = steps_until(time, gas.timestep)
@@ -129,28 +137,24 @@ def predict_wall(i, step, particles, workspace, shared, shared_floats, gas):
 
 
 @block_program
-def predict_crossing(i, step, particles, workspace, shared, shared_floats, timestep):
-    """Predict from `step` when the free particle `i` leaves its cell in this window."""
-    x, y = position_at(particles, i, step, timestep)
-    vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep):
+    """Predict from `step` when the free particle `i`, on its `flight`, leaves its cell in this window."""
     column, row = workspace.cell[i, 0], workspace.cell[i, 1]
     soonest = 1e300
     into = CELL_LEFT
-    if vx < 0.0 and column > 0:
-        soonest = (x - column * shared_floats[CELL_WIDTH]) / -vx
-    elif vx > 0.0 and column + 1 < shared[N_COLUMNS]:
-        soonest = ((column + 1) * shared_floats[CELL_WIDTH] - x) / vx
+    if flight.vx < 0.0 and column > 0:
+        soonest = (flight.x - column * shared_floats[CELL_WIDTH]) / -flight.vx
+    elif flight.vx > 0.0 and column + 1 < shared[N_COLUMNS]:
+        soonest = ((column + 1) * shared_floats[CELL_WIDTH] - flight.x) / flight.vx
         into = CELL_RIGHT
-    if vy < 0.0 and row > 0:
-        time = (y - row * shared_floats[CELL_HEIGHT]) / -vy
-        if time < soonest:
-            soonest = time
-            into = CELL_BELOW
-    elif vy > 0.0 and row + 1 < shared[N_ROWS]:
-        time = ((row + 1) * shared_floats[CELL_HEIGHT] - y) / vy
-        if time < soonest:
-            soonest = time
-            into = CELL_ABOVE
+    time = 1e300
+    if flight.vy < 0.0 and row > 0:
+        time = (flight.y - row * shared_floats[CELL_HEIGHT]) / -flight.vy
+    elif flight.vy > 0.0 and row + 1 < shared[N_ROWS]:
+        time = ((row + 1) * shared_floats[CELL_HEIGHT] - flight.y) / flight.vy
+    if time < soonest:
+        soonest = time
+        into = CELL_BELOW if flight.vy < 0.0 else CELL_ABOVE
     horizon = shared[WINDOW_END] - step
     if soonest < (horizon + 1) * timestep:
         steps = steps_until(soonest, timestep)
@@ -159,31 +163,45 @@ def predict_crossing(i, step, particles, workspace, shared, shared_floats, times
 
 
 @block_program
-def predict_chain(i, entry, oldest, step, freed_at, particles, workspace, shared, timestep):
-    """Predict from `step` the contacts of the free particle `i` with the free ones in a cell's list.
+def predict_alone(i, flight, step, workspace, shared, shared_floats, gas):
+    """Predict from `step` what comes to the free particle `i`, on its `flight`, but for other particles.
 
-    They are those from `entry` on to `oldest`: the list begins with the newest entry. Of two that were freed at step
-    `freed_at`, the one of lower index predicts for both.
+    Walls are looked at from the cells alone from which they may be reached before the next crossing.
     """
-    while entry >= oldest:
+    column, row = workspace.cell[i, 0], workspace.cell[i, 1]
+    inside = 0 < column < shared[PISTON_COLUMN] and 0 < row < shared[N_ROWS] - 1
+    if not inside or gas.partition_axis != NO_PARTITION:
+        predict_wall(i, flight, step, workspace, shared, shared_floats, gas)
+    predict_crossing(i, flight, step, workspace, shared, shared_floats, gas.timestep)
+
+
+@block_program
+def predict_chain(i, flight, entry, oldest, step, freed_at, particles, workspace, shared, timestep):
+    """Predict from `step` the contacts of the free particle `i`, on its `flight`, with the free ones in a cell's list.
+
+    They are those from `entry` on that are newer than `oldest`: the list begins with the newest entry. Of two that were
+    freed at step `freed_at`, the one of lower index predicts for both.
+    """
+    while entry > oldest:
         j = workspace.member[entry]
-        if j >= 0 and j != i and particles.contact[j] == FREE:
+        if j != NOBODY and j != i and particles.contact[j] == FREE:
             predicted_by_j = particles.since[j] == freed_at and j < i
             if not predicted_by_j:
-                predict_pair(i, j, step, particles, workspace, shared, timestep)
+                predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
         entry = workspace.next_entry[entry]
 
 
 @block_program
 def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
     """Predict what comes to particle `i`, freed at `step`: walls, its next cell, and contacts with free particles."""
-    predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
-    predict_crossing(i, step, particles, workspace, shared, shared_floats, gas.timestep)
+    flight = flight_of(i, step, particles, gas.timestep)
+    predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
     stride = row_stride(shared)
     middle = cell_of(i, shared, workspace)
     for line in range(middle - stride, middle + stride + 1, stride):
         for cell in range(line - 1, line + 2):
-            predict_chain(i, workspace.cell_head[cell], 0, step, step, particles, workspace, shared, gas.timestep)
+            entry = workspace.cell_head[cell]
+            predict_chain(i, flight, entry, NOTHING, step, step, particles, workspace, shared, gas.timestep)
 
 
 @block_program
@@ -193,16 +211,19 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
     Three of the cells around it are new to it. In those it shares with the cell that it left, only who came at this
     step too, from the other side, is new.
     """
-    predict_crossing(i, step, particles, workspace, shared, shared_floats, gas.timestep)
+    flight = flight_of(i, step, particles, gas.timestep)
+    predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
     stride = row_stride(shared)
     middle = cell_of(i, shared, workspace)
     ahead = 1 if into == CELL_RIGHT else -1 if into == CELL_LEFT else stride if into == CELL_ABOVE else -stride
     across = stride if into == CELL_LEFT or into == CELL_RIGHT else 1
+    others_came = shared[N_ENTRIES] > shared[NEWEST] + 2
     for cell in range(middle - across, middle + across + 1, across):
         entry = workspace.cell_head[cell + ahead]
-        predict_chain(i, entry, 0, step, NEVER, particles, workspace, shared, gas.timestep)
-        entry = workspace.cell_head[cell]
-        predict_chain(i, entry, shared[OLD_ENTRIES], step, NEVER, particles, workspace, shared, gas.timestep)
+        predict_chain(i, flight, entry, NOTHING, step, NEVER, particles, workspace, shared, gas.timestep)
+        if others_came:
+            entry = workspace.cell_head[cell]
+            predict_chain(i, flight, entry, shared[NEWEST], step, NEVER, particles, workspace, shared, gas.timestep)
 
 
 @block_program
@@ -216,11 +237,13 @@ def predict_window(thread, n_threads, particles, workspace, shared, shared_float
     dt = gas.timestep
     for i in range(thread, gas.n_particles, n_threads):
         if particles.contact[i] == FREE:
-            predict_wall(i, step, particles, workspace, shared, shared_floats, gas)
-            predict_crossing(i, step, particles, workspace, shared, shared_floats, dt)
+            flight = flight_of(i, step, particles, dt)
+            predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
             middle = cell_of(i, shared, workspace)
-            head = workspace.cell_head
-            predict_chain(i, workspace.next_entry[i], 0, step, NEVER, particles, workspace, shared, dt)
-            predict_chain(i, head[middle + 1], 0, step, NEVER, particles, workspace, shared, dt)
+            rest = workspace.next_entry[workspace.entry[i]]
+            predict_chain(i, flight, rest, NOTHING, step, NEVER, particles, workspace, shared, dt)
+            right = workspace.cell_head[middle + 1]
+            predict_chain(i, flight, right, NOTHING, step, NEVER, particles, workspace, shared, dt)
             for cell in range(middle + stride - 1, middle + stride + 2):
-                predict_chain(i, head[cell], 0, step, NEVER, particles, workspace, shared, dt)
+                above = workspace.cell_head[cell]
+                predict_chain(i, flight, above, NOTHING, step, NEVER, particles, workspace, shared, dt)

@@ -17,6 +17,8 @@ from .replica import (
     STATUS,
     STEP,
     TOUCHING,
+    VX,
+    VY,
     WORK,
     piston_at,
     position_at,
@@ -47,7 +49,7 @@ def partial_sums(thread, n_threads, step, piston, gas, particles, workspace):
         for column in range(N_SUMS):
             partial[lane, column] = 0.0
         for i in range(lane, gas.n_particles, N_LANES):
-            vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+            vx, vy = particles.motion[i, VX], particles.motion[i, VY]
             partial[lane, KINETIC_X] += 0.5 * vx * vx
             partial[lane, KINETIC_Y] += 0.5 * vy * vy
             partial[lane, WORK] += particles.work[i]
@@ -89,8 +91,8 @@ def record_due(thread, n_threads, gas, particles, workspace, schedules, records,
                 clip = snapshot // schedule.frames
                 record.phase_points[clip, i, 0] = x
                 record.phase_points[clip, i, 1] = y
-                record.phase_points[clip, i, 2] = particles.velocities[i, 0]
-                record.phase_points[clip, i, 3] = particles.velocities[i, 1]
+                record.phase_points[clip, i, 2] = particles.motion[i, VX]
+                record.phase_points[clip, i, 3] = particles.motion[i, VY]
     if clip_due or sample_due:
         piston = piston_at(step, shared, shared_floats, gas.timestep)
         partial_sums(thread, n_threads, step, piston, gas, particles, workspace)

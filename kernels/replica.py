@@ -20,25 +20,25 @@ Gas = namedtuple("Gas", ["n_particles", "height", "stiffness", "timestep", "part
 NO_PARTITION = -1
 
 # Particles: the dynamic state; with `progress`, all that a checkpoint needs. n = particles.
-#   positions      float64 [n, 2]  position at step `since`
-#   velocities     float64 [n, 2]
+#   motion         float64 [n, 4]  position at step `since`, and velocity: columns X, Y, VX, VY
 #   accelerations  float64 [n, 2]  of particles in contact, at step `since`; stale for the others
-#   since          int64   [n]     the step at which `positions` holds: a free flight's start, or the present step
+#   since          int64   [n]     the step at which the position holds: a free flight's start, or the present step
 #   contact        int32   [n]     FREE, WOKEN (found to touch something at the present step) or TOUCHING; all start
 #                                  as TOUCHING
 #   work           float64 [n]     work done on it by the piston since step 0
 #   impulse        float64 [n, N_WALLS]  momentum given to it by each wall since step 0, as magnitudes
-Particles = namedtuple("Particles", ["positions", "velocities", "accelerations", "since", "contact", "work", "impulse"])
+Particles = namedtuple("Particles", ["motion", "accelerations", "since", "contact", "work", "impulse"])
+X, Y, VX, VY = range(4)
 FREE, WOKEN, TOUCHING = 0, 1, 2
 LEFT, RIGHT, BOTTOM, TOP, PARTITION_LOW, PARTITION_HIGH = range(6)
 N_WALLS = 6
 
 # Workspace: rebuilt in every window; nothing in it outlives a launch, none of it enters the arithmetic.
 #   cell             int32   [n, 2]     column and row of the cell that each particle is registered in
-#   entry            int32   [n]        its entry in that cell's list
-#   cell_head        int32   [n_cells]  first entry of each cell, -1 if there is none
-#   next_entry       int32   [n_entries]  linked list of the entries of a cell, -1 at its end
-#   member           int32   [n_entries]  the particle that an entry stands for, -1 once it has left
+#   entry            uint32  [n]        its entry in that cell's list
+#   cell_head        uint32  [n_cells]  the newest entry of each cell, 0 if there is none
+#   next_entry       uint32  [n_entries]  linked list of the entries of a cell, 0 at its end; entry 0 is none
+#   member           uint32  [n_entries]  the particle that an entry stands for, NOBODY once it has left
 #   touching         uint32  [2, n]     the particles in contact, and room for the next such list
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
 #   n_neighbours     int32   [n]
@@ -73,6 +73,7 @@ Workspace = namedtuple(
     ],
 )
 # Partners that are no particles: a wall, and the four cells that a free particle may go to next.
+NOBODY = 0xFFFFFFFF
 WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
 # Schedule: the piston protocol and what to record, compiled to steps.
@@ -142,14 +143,15 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
     N_ENTRIES,  # entries of cells made in this window
-    OLD_ENTRIES,  # of them, those made before the present step
+    NEWEST,  # the newest of them before the present step
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
     SEGMENT_START,  # first step of the present segment
     N_COLUMNS,  # cells along x ...
     N_ROWS,  # ... and along y, without the rim
+    PISTON_COLUMN,  # the first column in which the piston may be touched in this window
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 15)
+) = range(N_PROGRESS, N_PROGRESS + 16)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start
@@ -179,8 +181,7 @@ def gas_of(gas, r):
 def particles_of(particles, r):
     """The dynamic state of replica `r`."""
     return Particles(
-        particles.positions[r],
-        particles.velocities[r],
+        particles.motion[r],
         particles.accelerations[r],
         particles.since[r],
         particles.contact[r],
@@ -240,11 +241,11 @@ def position_at(particles, i, step, timestep):
     """Position of particle `i` at `step`: on its straight flight if it is free, where it is if it touches something."""
     steps = step - particles.since[i]
     if steps == 0:
-        return particles.positions[i, 0], particles.positions[i, 1]
+        return particles.motion[i, X], particles.motion[i, Y]
     elapsed = steps * timestep
     return (
-        particles.positions[i, 0] + particles.velocities[i, 0] * elapsed,
-        particles.positions[i, 1] + particles.velocities[i, 1] * elapsed,
+        particles.motion[i, X] + particles.motion[i, VX] * elapsed,
+        particles.motion[i, Y] + particles.motion[i, VY] * elapsed,
     )
 
 

@@ -17,7 +17,7 @@ from .replica import (
     WINDOW_START,
     piston_at,
 )
-from .step import count_walls, half_kick, kick_and_drift, update_acceleration
+from .step import end_step, kick_and_drift, update_acceleration
 from .targets import barrier, block_program, minimum
 from .window import open_window
 
@@ -85,9 +85,7 @@ def step_window(thread, n_threads, gas, particles, workspace, shared, shared_flo
             kick_and_drift(i, step, gas, particles, shared, shared_floats)
         barrier()
         for i in range(thread, gas.n_particles, n_threads):
-            update_acceleration(i, step, piston, gas, particles, workspace)
-            half_kick(i, particles, dt)
-            count_walls(i, piston, shared_floats[PISTON_SPEED], gas, particles)
+            end_step(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
         barrier()
     if thread == 0:
         shared[EXECUTED] += (step - shared[WINDOW_START]) * gas.n_particles

@@ -7,11 +7,14 @@ launches and checkpoints were cut.
 
 import math
 
-from .cells import SKIN, register, shape_cells
+from .cells import SKIN, SLACK, register, shape_cells
+from .forces import RADIUS
 from .replica import (
+    CELL_WIDTH,
     LIST_STEPS,
     N_ENTRIES,
     N_EVENTS,
+    PISTON_COLUMN,
     PISTON_SPEED,
     RUNNING,
     SAMPLE,
@@ -24,6 +27,8 @@ from .replica import (
     STATUS,
     STEP,
     TOO_FAST,
+    VX,
+    VY,
     WINDOW_END,
     WINDOW_START,
     WINDOWS,
@@ -74,17 +79,19 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         shared[WINDOW_END] = last_step(shared, schedule, workspace)
         shared[WINDOWS] += 1
         shared[N_EVENTS] = 0
-        shared[N_ENTRIES] = gas.n_particles
+        shared[N_ENTRIES] = gas.n_particles + 1
         shared_floats[SQUARED_SPEED] = 0.0
         piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
         balanced = math.sqrt(occupancy * piston * gas.height / gas.n_particles)
         shape_cells(shared, shared_floats, workspace, maximum(width, balanced), piston, gas.height)
+        foremost = minimum(piston, piston_at(shared[WINDOW_END], shared, shared_floats, gas.timestep))
+        shared[PISTON_COLUMN] = int((foremost - RADIUS - SLACK) / shared_floats[CELL_WIDTH])
     fastest = 0.0
     for i in range(thread, gas.n_particles, n_threads):
-        vx, vy = particles.velocities[i, 0], particles.velocities[i, 1]
+        vx, vy = particles.motion[i, VX], particles.motion[i, VY]
         fastest = maximum(fastest, vx * vx + vy * vy)
     for cell in range(thread, workspace.cell_head.shape[0], n_threads):
-        workspace.cell_head[cell] = -1
+        workspace.cell_head[cell] = 0
     for bucket in range(thread, workspace.event_head.shape[0], n_threads):
         workspace.event_head[bucket] = -1
     barrier()
