@@ -20,7 +20,7 @@ from .state import ReplicaBatch
 LAUNCH_BUDGET = 2_000_000
 """Particle-steps that a replica executes in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
 
-ENTRIES_PER_PARTICLE = 4
+ENTRIES_PER_PARTICLE = 16
 """Cells that a particle may enter in one window, on average; a window that uses them up ends there."""
 
 FULL = {
@@ -68,9 +68,9 @@ class Recording:
 class Buffers:
     """Sizes of a replica's workspace. A buffer that turns out too small is doubled and the launch repeated."""
 
-    n_cells: int = 2048
+    n_cells: int = 8192
     n_neighbours: int = 8
-    n_events: int = 1024
+    n_events: int = 16384
     n_window_steps: int = 8192
 
 
@@ -161,6 +161,7 @@ class Simulation:
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),
             valid_until=zeros(n, dtype=np.int64),
+            watch_from=zeros(n, dtype=np.int64),
             woken_at=zeros(n, dtype=np.int64),
             event_head=zeros(buffers.n_window_steps, dtype=np.int32),
             event_next=zeros(buffers.n_events, dtype=np.int32),

@@ -139,6 +139,11 @@ def list_neighbours(i, step, particles, workspace, shared, dt):
     """List what particle `i`, in contact at `step`, may touch in the next LIST_STEPS steps."""
     gather_neighbours(i, step, CONTACT_DISTANCE + SKIN, particles, workspace, shared, dt)
     workspace.valid_until[i] = step + shared[LIST_STEPS]
+    # Most are in contact with all that are near. `predict_chain` tells them when one of these is freed.
+    workspace.watch_from[i] = workspace.valid_until[i]
+    for m in range(workspace.n_neighbours[i]):
+        if particles.contact[workspace.neighbours[i, m]] != TOUCHING:
+            workspace.watch_from[i] = step
 
 
 @block_program
@@ -165,7 +170,8 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats)
         for slot in range(lane, n, n_lanes):
             i = touching[slot]
-            claim_touched(i, step, n, touching, gas, particles, workspace, shared)
+            if step >= workspace.watch_from[i]:
+                claim_touched(i, step, n, touching, gas, particles, workspace, shared)
             if step >= workspace.valid_until[i]:
                 follow(i, step, particles, shared, shared_floats, workspace)
         warp_barrier()

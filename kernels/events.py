@@ -179,14 +179,15 @@ def predict_alone(i, flight, step, workspace, shared, shared_floats, gas):
 def predict_chain(i, flight, entry, oldest, step, freed_at, particles, workspace, shared, timestep):
     """Predict from `step` the contacts of the free particle `i`, on its `flight`, with the free ones in a cell's list.
 
-    They are those from `entry` on that are newer than `oldest`: the list begins with the newest entry. Of two that were
-    freed at step `freed_at`, the one of lower index predicts for both.
+    Looked at are those from `entry` on that are newer than `oldest`: the list begins with the newest entry. Of two that
+    were freed at step `freed_at`, the one of lower index predicts for both. Particles in contact are told to watch.
     """
     while entry > oldest:
         j = workspace.member[entry]
-        if j != NOBODY and j != i and particles.contact[j] == FREE:
-            predicted_by_j = particles.since[j] == freed_at and j < i
-            if not predicted_by_j:
+        if j != NOBODY and j != i:
+            if particles.contact[j] != FREE:
+                workspace.watch_from[j] = step
+            elif not (particles.since[j] == freed_at and j < i):
                 predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
         entry = workspace.next_entry[entry]
 

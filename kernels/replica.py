@@ -43,6 +43,7 @@ N_WALLS = 6
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
 #   n_neighbours     int32   [n]
 #   valid_until      int64   [n]        last step at which that list is known to be complete
+#   watch_from       int64   [n]        the step from which free particles on that list are to be looked at
 #   woken_at         int64   [n]        the step at which the particle last came into contact
 #   event_head       int32   [n_window_steps]  first event of each step of the window, -1 if none
 #   event_next       int32   [n_events]
@@ -63,6 +64,7 @@ Workspace = namedtuple(
         "neighbours",
         "n_neighbours",
         "valid_until",
+        "watch_from",
         "woken_at",
         "event_head",
         "event_next",
@@ -203,6 +205,7 @@ def workspace_of(workspace, r):
         workspace.neighbours[r],
         workspace.n_neighbours[r],
         workspace.valid_until[r],
+        workspace.watch_from[r],
         workspace.woken_at[r],
         workspace.event_head[r],
         workspace.event_next[r],

@@ -39,7 +39,7 @@ from .replica import (
 from .targets import barrier, block_program, fetch_max, maximum, minimum
 
 # A collision rarely makes a particle faster than all others; when it does by more than this factor the window ends.
-SPEED_MARGIN = 1.1
+SPEED_MARGIN = 1.2
 # Added to that limit, so that a gas at rest has one.
 AT_REST = 1e-9
 
