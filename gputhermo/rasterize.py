@@ -11,6 +11,9 @@ from .errors import InputError
 from .parameters import ImageSettings
 from .resample import banded_weights, cumulative_weights
 
+ARRAYS = ("edges", "passed", "entered", "first", "weights")
+"""The fields of the tables that live on the device."""
+
 
 def render(positions: Any, n_particles: Any, image: ImageSettings, box_length: float, backend: Backend) -> Any:
     """Draw one image for each set of positions.
@@ -65,9 +68,10 @@ def draw(frames: Any, image: ImageSettings, backend: Backend) -> Any:
 
 def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:
     """Room for `n_slots` frames to be drawn at the same time, uninitialised."""
-    n_rows, n_words = image.raster_pixels, -(-image.raster_pixels // raster_layout.WORD)
+    n_words = -(-image.raster_pixels // raster_layout.WORD)
+    n_rows = raster_layout.BAND + lanczos_tables(image).weights.shape[1]
     return raster_layout.Canvas(
-        bits=xp.empty((n_slots, n_rows, n_words), dtype=np.uint32),
+        bits=xp.empty((n_slots, image.raster_pixels, n_words), dtype=np.uint32),
         rows=xp.empty((n_slots, n_rows, image.pixels + raster_layout.GROUP), dtype=np.float32),
         line=xp.empty((n_slots, image.pixels), dtype=np.float32),
     )
@@ -76,17 +80,26 @@ def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:
 @lru_cache(maxsize=4)
 def lanczos_on(backend: Backend, image: ImageSettings) -> Any:
     """Copy the weights of one axis to the backend's device, once."""
-    return raster_layout.Lanczos(*(backend.adopt(table) for table in lanczos_tables(image)))
+    tables = lanczos_tables(image)
+    return tables._replace(**{name: backend.adopt(getattr(tables, name)) for name in ARRAYS})
 
 
 @cache
 def lanczos_tables(image: ImageSettings) -> Any:
     """Compute the weights of one axis, on the host."""
-    cumulative, reached = cumulative_weights(image.raster_pixels, image.pixels)
+    cumulative, passed, entered = cumulative_weights(image.raster_pixels, image.pixels)
     first, weights = banded_weights(image.raster_pixels, image.pixels)
+    group = raster_layout.GROUP
+    output = passed[:, None] - group + np.arange(2 * group)
+    edges = np.take_along_axis(cumulative, np.clip(output, 0, image.pixels - 1), axis=1)
+    # A piece from pixel k on may go to the last one before which no output pixel enters that is too far right.
+    pieces = np.searchsorted(entered, passed[:-1] + group, side="right") - np.arange(image.raster_pixels)
+    unbounded = entered[-1] <= passed[:-1] + group
     return raster_layout.Lanczos(
-        cumulative=np.pad(cumulative.astype(np.float32), ((0, 0), (0, raster_layout.GROUP))),
-        reached=reached.astype(np.int32),
+        edges=np.where((output >= 0) & (output < image.pixels), edges, 0.0).astype(np.float32),
+        piece=int(pieces[~unbounded].min(initial=image.raster_pixels)),
+        passed=passed.astype(np.int32),
+        entered=entered.astype(np.int32),
         first=first.astype(np.int32),
-        weights=weights.astype(np.float32),
+        weights=np.pad(weights, ((0, 0), (0, -weights.shape[1] % raster_layout.TAPS))).astype(np.float32),
     )

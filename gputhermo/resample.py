@@ -41,16 +41,16 @@ def dense_weights(n_in: int, n_out: int) -> NDArray[np.float64]:
     return dense[:, :n_in]
 
 
-def cumulative_weights(n_in: int, n_out: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def cumulative_weights(n_in: int, n_out: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Weights of runs: a run [a, b) of input pixels that are one adds cumulative[b, o] - cumulative[a, o] to output o.
 
-    Returns `cumulative` [n_in + 1, n_out] and `reached` [n_in, 2], the range [first, end) of the output pixels that an
-    input pixel enters. Outside of the range that a run reaches the difference is exactly zero.
+    Returns `cumulative` [n_in + 1, n_out], `passed` [n_in + 1], how many output pixels lie left of an input pixel
+    altogether, and `entered` [n_in], how many an input pixel or one left of it enters. Outside of passed[a] to
+    entered[b - 1] the difference is exactly zero.
     """
     first, weights = banded_weights(n_in, n_out)
     cumulative = np.zeros((n_in + 1, n_out))
     np.cumsum(dense_weights(n_in, n_out).T, axis=0, out=cumulative[1:])
-    pixel = np.arange(n_in)
-    passed = np.searchsorted(first + weights.shape[1], pixel, side="right")
-    entered = np.searchsorted(first, pixel, side="right")
-    return cumulative, np.stack([passed, entered], axis=1)
+    passed = np.searchsorted(first + weights.shape[1], np.arange(n_in + 1), side="right")
+    entered = np.searchsorted(first, np.arange(n_in), side="right")
+    return cumulative, passed, entered

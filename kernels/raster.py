@@ -3,7 +3,8 @@
 A pixel of the raster is 1 where its centre lies within R of a particle's centre. The raster spans L x L and its row 0
 is the top, y = L. It is kept as bits, so that discs can be set in any order, one upon the other. The horizontal pass of
 the resampling uses that a row is made of runs of ones: what a run adds to an output pixel is the difference of the
-cumulative weights at its two ends, so the cost goes with the edges of the discs and not with the pixels.
+cumulative weights at its two ends, so the cost goes with the edges of the discs and not with the pixels. The vertical
+pass follows band by band, while the rows that it reads are still in the cache.
 """
 
 import math
@@ -12,7 +13,7 @@ from collections import namedtuple
 from numba import cuda
 
 from .forces import RADIUS
-from .targets import barrier, block_program, fetch_or, maximum, minimum
+from .targets import barrier, block_program, fetch_or, lowest_set_bit, maximum, minimum
 
 # Frames: what is drawn, and into what.
 #   positions    float32 [n_frames, n, 2]  rows beyond n_particles are padding
@@ -23,28 +24,37 @@ Frames = namedtuple("Frames", ["positions", "n_particles", "box_length", "images
 
 # Canvas: the workspace; one slot a block, used for one frame after the other. Nothing in it outlives a frame.
 #   bits  uint32  [n_slots, raster_pixels, ceil(raster_pixels / 32)]  the raster, lowest bit leftmost
-#   rows  float32 [n_slots, raster_pixels, pixels + GROUP]  the raster resampled horizontally, and padding
-#   line  float32 [n_slots, pixels]                 one row of the image before rounding
+#   rows  float32 [n_slots, n_rows, pixels + GROUP]  the last rows of the raster resampled horizontally, and padding;
+#                                                    raster row k is row k % n_rows, n_rows >= BAND + n_taps
+#   line  float32 [n_slots, pixels]                  one row of the image before rounding
 Canvas = namedtuple("Canvas", ["bits", "rows", "line"])
+# Raster rows between two barriers.
+BAND = 64
 WORD = 32
-# Output pixels that a run is added to at once. Of a fixed number the compiler makes straight vector code.
-GROUP = 8
+# Output pixels that a piece of a run is added to, and half of them: what the compiler makes one vector of.
+GROUP = 16
+HALF = 8
 ONES = 0xFFFFFFFF
 
 # Lanczos: the weights of one axis, made by gputhermo.resample.
-#   cumulative  float32 [raster_pixels + 1, pixels + GROUP]  weight of all raster pixels before k in output pixel o
-#   reached     int32   [raster_pixels, 2]           the output pixels [first, end) that a raster pixel enters
-#   first       int32   [pixels]                     the first raster pixel of an output pixel
-#   weights     float32 [pixels, n_taps]             weights from there on, zero-padded
-Lanczos = namedtuple("Lanczos", ["cumulative", "reached", "first", "weights"])
+#   edges    float32 [raster_pixels + 1, 2 GROUP]  weight of all raster pixels before k in the output pixels from
+#                                                  passed[k] - GROUP on
+#   piece    int                    so many raster pixels in a row enter GROUP output pixels at most
+#   passed   int32   [raster_pixels + 1]  the output pixels that lie left of raster pixel k altogether
+#   entered  int32   [raster_pixels]      those that raster pixel k or one left of it enters
+#   first    int32   [pixels]             the first raster pixel of an output pixel
+#   weights  float32 [pixels, n_taps]     weights from there on, zero-padded to a multiple of TAPS
+Lanczos = namedtuple("Lanczos", ["edges", "piece", "passed", "entered", "first", "weights"])
+# Raster rows that are added to an output row at once.
+TAPS = 4
 
 
 @block_program
 def draw(thread, n_threads, frame, slot, frames, canvas, lanczos):
     """Draw frame `frame`. One block owns it. Written: its image, and slot `slot` of the canvas.
 
-    The block may go on to another frame at once: what a slower thread still reads, `rows`, is next written after the
-    first barrier there.
+    The block may go on to another frame at once: what a slower thread still reads, `rows`, is next written after two
+    barriers there.
     """
     bits = canvas.bits[slot]
     rows = canvas.rows[slot]
@@ -52,9 +62,7 @@ def draw(thread, n_threads, frame, slot, frames, canvas, lanczos):
     barrier()
     set_discs(thread, n_threads, frames.positions[frame], frames.n_particles[frame], frames.box_length, bits)
     barrier()
-    resample_rows(thread, n_threads, bits, lanczos, rows)
-    barrier()
-    resample_columns(thread, n_threads, rows, lanczos, canvas.line[slot], frames.images[frame])
+    resample(thread, n_threads, bits, lanczos, rows, canvas.line[slot], frames.images[frame])
 
 
 @block_program
@@ -88,76 +96,121 @@ def set_discs(thread, n_threads, positions, n_particles, box_length, bits):
 
 @block_program
 def set_run(bits, row, first, end):
-    """Set the pixels [first, end) of one row."""
-    for word in range(first // WORD, (end - 1) // WORD + 1):
-        low = maximum(first - word * WORD, 0)
-        high = minimum(end - word * WORD, WORD)
-        fetch_or(bits, (row, word), (1 << high) - (1 << low))
+    """Set the pixels [first, end) of one row, up to a word of them at once; these may lie in two words."""
+    while first < end:
+        stop = minimum(first + WORD, end)
+        mask = ((1 << (stop - first)) - 1) << (first % WORD)
+        word = first // WORD
+        fetch_or(bits, (row, word), mask & ONES)
+        if mask > ONES:
+            fetch_or(bits, (row, word + 1), mask >> WORD)
+        first = stop
 
 
 @block_program
-def trailing_zeros(lowest):
-    """Place of the only set bit of a 32-bit word: the number of ones in the word below it, counted in parallel."""
-    ones = lowest - 1
-    ones = ones - ((ones >> 1) & 0x55555555)
-    ones = (ones & 0x33333333) + ((ones >> 2) & 0x33333333)
-    ones = (ones + (ones >> 4)) & 0x0F0F0F0F
-    return ((ones * 0x01010101) & ONES) >> 24
+def resample(thread, n_threads, bits, lanczos, rows, line, image):
+    """Reduce the raster to the image: horizontally a band of rows, then vertically what the rows so far allow."""
+    n_raster_rows, n_rows = bits.shape[0], rows.shape[0]
+    n_taps = lanczos.weights.shape[1]
+    finished = 0
+    for band in range(0, n_raster_rows, BAND):
+        end = minimum(band + BAND, n_raster_rows)
+        for row in range(band + thread, end, n_threads):
+            resample_row(bits[row], lanczos, rows[row % n_rows])
+        barrier()
+        while finished < image.shape[0] and (lanczos.first[finished] + n_taps <= end or end == n_raster_rows):
+            resample_columns(thread, n_threads, finished, end - 1, rows, lanczos, line, image)
+            finished += 1
+        barrier()
 
 
 @block_program
-def resample_rows(thread, n_threads, bits, lanczos, rows):
-    """Resample the raster horizontally: each row is the sum of its runs, from left to right."""
-    n_rows, n_words = bits.shape
-    n_columns = rows.shape[1]
-    for row in range(thread, n_rows, n_threads):
-        for column in range(n_columns):
-            rows[row, column] = 0.0
-        last = 0  # the pixel left of this word
-        first = 0
-        for word in range(n_words):
-            pixels = int(bits[row, word]) & ONES  # a signed number to numba, which shifts no other
-            # A set bit is where a pixel differs from its left neighbour: the beginnings and ends of runs in turn.
-            changes = (pixels ^ (pixels << 1 | last)) & ONES
-            while changes != 0:
-                lowest = changes & -changes
-                place = word * WORD + trailing_zeros(lowest)
-                if pixels & lowest:
-                    first = place
-                else:
-                    add_run(row, first, place, lanczos, rows)
-                changes ^= lowest
-            last = pixels >> (WORD - 1)
-        if last:
-            add_run(row, first, n_words * WORD, lanczos, rows)
+def resample_row(bits, lanczos, values):
+    """Resample one row of the raster: it is the sum of its runs, from left to right."""
+    for column in range(values.shape[0]):
+        values[column] = 0.0
+    last = 0  # the pixel left of this word
+    first = 0
+    for word in range(bits.shape[0]):
+        pixels = int(bits[word]) & ONES  # a signed number to numba, which shifts no other
+        if pixels | last == 0:
+            continue
+        # A set bit is where a pixel differs from its left neighbour: the beginnings and ends of runs in turn.
+        changes = (pixels ^ (pixels << 1 | last)) & ONES
+        while changes != 0:
+            lowest = lowest_set_bit(changes)
+            place = word * WORD + lowest
+            if pixels >> lowest & 1:
+                first = place
+            else:
+                add_run(first, place, lanczos, values)
+            changes &= changes - 1
+        last = pixels >> (WORD - 1)
+    if last:
+        add_run(first, bits.shape[0] * WORD, lanczos, values)
 
 
 @block_program
-def add_run(row, first, end, lanczos, rows):
-    """Add the set pixels [first, end) of a row to the output pixels that they enter, in whole groups.
+def add_run(first, end, lanczos, values):
+    """Add the set pixels [first, end) of a row to the output pixels that they enter, piece by piece.
 
     Of the output pixels beyond, the cumulative weights at both ends are equal: they receive an exact zero.
     """
-    for group in range(lanczos.reached[first, 0], lanczos.reached[end - 1, 1], GROUP):
-        for column in range(group, group + GROUP):
-            rows[row, column] += lanczos.cumulative[end, column] - lanczos.cumulative[first, column]
+    while first < end:
+        stop = minimum(first + lanczos.piece, end)
+        left = lanczos.passed[first]
+        entered = values[left:]
+        before = lanczos.edges[first, GROUP:]
+        after = lanczos.edges[stop, GROUP - (lanczos.passed[stop] - left) :]
+        add_difference(0, after, before, entered)
+        add_difference(HALF, after, before, entered)
+        first = stop
 
 
 @block_program
-def resample_columns(thread, n_threads, rows, lanczos, line, image):
-    """Resample vertically, clip to 0..1 and round to 0..255. A thread owns columns, so it waits for no other."""
-    n_pixels = image.shape[0]
-    for row in range(n_pixels):
+def add_difference(k, after, before, values):
+    """values[k : k + HALF] += after - before, written out, since the compiler must see that all is read before."""
+    a = after[k] - before[k]
+    b = after[k + 1] - before[k + 1]
+    c = after[k + 2] - before[k + 2]
+    d = after[k + 3] - before[k + 3]
+    e = after[k + 4] - before[k + 4]
+    f = after[k + 5] - before[k + 5]
+    g = after[k + 6] - before[k + 6]
+    h = after[k + 7] - before[k + 7]
+    values[k] += a
+    values[k + 1] += b
+    values[k + 2] += c
+    values[k + 3] += d
+    values[k + 4] += e
+    values[k + 5] += f
+    values[k + 6] += g
+    values[k + 7] += h
+
+
+@block_program
+def resample_columns(thread, n_threads, row, last_row, rows, lanczos, line, image):
+    """Resample one row of the image vertically, clip to 0..1 and round to 0..255.
+
+    A thread owns columns, so it waits for no other. `last_row` is the last row of the raster that `rows` holds; taps of
+    no weight may lie beyond.
+    """
+    n_rows = rows.shape[0]
+    n_pixels = image.shape[1]
+    first = lanczos.first[row]
+    weights = lanczos.weights[row]
+    for column in range(thread, n_pixels, n_threads):
+        line[column] = 0.0
+    for tap in range(0, weights.shape[0], TAPS):
+        a, b, c, d = weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3]
+        row_a = rows[minimum(first + tap, last_row) % n_rows]
+        row_b = rows[minimum(first + tap + 1, last_row) % n_rows]
+        row_c = rows[minimum(first + tap + 2, last_row) % n_rows]
+        row_d = rows[minimum(first + tap + 3, last_row) % n_rows]
         for column in range(thread, n_pixels, n_threads):
-            line[column] = 0.0
-        for tap in range(lanczos.weights.shape[1]):
-            source = lanczos.first[row] + tap
-            if source < rows.shape[0]:
-                weight = lanczos.weights[row, tap]
-                for column in range(thread, n_pixels, n_threads):
-                    line[column] += weight * rows[source, column]
-        for column in range(thread, n_pixels, n_threads):
-            image[row, column] = int(255.0 * minimum(maximum(float(line[column]), 0.0), 1.0) + 0.5)
+            line[column] += a * row_a[column] + b * row_b[column] + c * row_c[column] + d * row_d[column]
+    for column in range(thread, n_pixels, n_threads):
+        image[row, column] = int(255.0 * minimum(maximum(float(line[column]), 0.0), 1.0) + 0.5)
 
 
 @block_program

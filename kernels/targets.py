@@ -6,6 +6,7 @@ function               CUDA                        CPU (one thread a block)   CU
 ``barrier()``          ``__syncthreads``           nothing                    ``cuda.syncthreads``
 ``warp_barrier()``     ``__syncwarp``              nothing                    ``cuda.syncthreads``
 ``fetch_add`` ...      atomic on device memory     read, then write           atomic under a lock
+``lowest_set_bit``     ``__ffs``                   ``tzcnt``                  Python
 =====================  ==========================  =========================  =====================
 
 The simulator has no warps: whoever launches there uses at most ``WARP`` threads a block, so that
@@ -19,8 +20,9 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from llvmlite import ir
 from numba import config, cuda, njit
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 WARP = 32
@@ -67,6 +69,11 @@ def fetch_or(array, index, value):
 def exchange(array, index, value):
     """``array[index] = value`` in one indivisible step; returns what was there before."""
     return _cuda().atomic.exch(array, index, value)
+
+
+def lowest_set_bit(word):
+    """The number of zeros below the lowest set bit of a positive integer."""
+    return (word & -word).bit_length() - 1
 
 
 if SIMULATED:
@@ -144,6 +151,19 @@ else:
 
         return implementation
 
+    @intrinsic
+    def count_trailing_zeros(_typing_context, word):
+        """LLVM's instruction for it, for a word that is not zero."""
+
+        def generate(_context, builder, _signature, arguments):
+            return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), True))
+
+        return word(word), generate
+
+    @overload(lowest_set_bit, target="cpu")
+    def _cpu_lowest_set_bit(word):
+        return lambda word: count_trailing_zeros(word)
+
     @cuda_overload(barrier)
     def _cuda_barrier():
         return lambda: cuda.syncthreads()
@@ -171,6 +191,10 @@ else:
     @cuda_overload(exchange)
     def _cuda_exchange(array, index, value):
         return lambda array, index, value: cuda.atomic.exch(array, index, value)
+
+    @cuda_overload(lowest_set_bit)
+    def _cuda_lowest_set_bit(word):
+        return lambda word: cuda.ffs(word) - 1
 
 
 @block_program

@@ -42,11 +42,11 @@ def test_bands_stay_inside_and_sum_to_one(n_in: int, n_out: int) -> None:
 @pytest.mark.parametrize(("n_in", "n_out"), SIZES)
 def test_a_run_is_a_difference_of_cumulative_weights(n_in: int, n_out: int) -> None:
     dense = dense_weights(n_in, n_out)
-    cumulative, reached = cumulative_weights(n_in, n_out)
+    cumulative, passed, entered = cumulative_weights(n_in, n_out)
     single = cumulative.astype(np.float32)
     for start, end in np.sort(np.random.default_rng(2).integers(0, n_in + 1, size=(50, 2)), axis=1):
         np.testing.assert_allclose(cumulative[end] - cumulative[start], dense[:, start:end].sum(axis=1), atol=1e-13)
         if start < end:
             elsewhere = np.ones(n_out, dtype=bool)
-            elsewhere[reached[start, 0] : reached[end - 1, 1]] = False
+            elsewhere[passed[start] : entered[end - 1]] = False
             assert not (single[end] - single[start])[elsewhere].any(), "a run adds something outside its range"
