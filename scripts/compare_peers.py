@@ -12,7 +12,7 @@ all cores  several replicas, in processes side by side or on threads of one, whi
            a unit of time of one replica
 
 Programs take turns, so that a change in the machine's speed meets all of them; figures are medians over the rounds, and
-their spread is (largest - smallest) / median. Compilation is in `first_call_seconds` and in nothing else.
+their spread is (largest - smallest) / median. Start and compilation are in `first_call_seconds` and in nothing else.
 """
 
 import sys

@@ -28,7 +28,7 @@ step to single precision. A stiffness that is off by a thousandth gives more tha
 ENERGY_TOLERANCE = 1e-3
 """At N = 2000, Lx = 150 over 60 units of time the integrator's own is 2e-4, that of JAX-MD in single precision 5e-4."""
 P_VALUE = 1e-4
-"""Some 150 tests are done in a run, so that one run in 70 would refuse a program that is right."""
+"""Some 100 such tests are done in a run, so that one run in 100 would refuse a program that is right."""
 LEAST_COLLIDED = 10
 """Particles; with fewer the comparison says nothing."""
 

@@ -27,6 +27,7 @@ OURS = "gputhermo"
 MODES = ("one_core", "all_cores")
 SETTLING_TIME = 20.0
 SAMPLE_STEPS = UNIT
+FIRST_STEPS = UNIT // 10
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,11 @@ class Teams:
 
 @dataclass(frozen=True)
 class Entry:
-    """A team at work: which clock counts, how many replicas it runs, with what, and how many steps a turn has."""
+    """A team at work: which clock counts, how many replicas it runs, and how many steps a turn has."""
 
     team: Team
     clock: str
     n_replicas: int
-    settings: Trial
     n_steps: int
     first_call_seconds: float
 
@@ -94,16 +94,20 @@ class Entry:
         return 1e3 * getattr(elapsed, self.clock) * UNIT / (self.n_steps * self.n_replicas)
 
 
-def enter(team: Team, clock: str, model: Model, states: np.ndarray, settings: Trial, seconds: float) -> Entry:
-    """Start a team from `states`, and find how many steps take it about `seconds`."""
-    n_steps = UNIT // 10
+def start(team: Team, model: Model, states: np.ndarray, settings: Trial) -> float:
+    """Bring a team to `states` and let it do its first steps; returns how long that takes."""
     began = time.perf_counter()
     team.prepare(model, states, settings)
-    team.advance(n_steps)
-    first_call = time.perf_counter() - began
+    team.advance(FIRST_STEPS)
+    return time.perf_counter() - began
+
+
+def pace(team: Team, clock: str, n_replicas: int, first_call_seconds: float, seconds: float) -> Entry:
+    """An Entry whose turn takes about `seconds`, of a team that was started."""
+    n_steps = FIRST_STEPS
     while (elapsed := team.advance(n_steps).wall) < 0.5 * seconds:
         n_steps *= max(2, min(50, round(seconds / elapsed)))
-    return Entry(team, clock, len(states), settings, n_steps, first_call)
+    return Entry(team, clock, n_replicas, n_steps, first_call_seconds)
 
 
 def chosen(
@@ -116,23 +120,28 @@ def chosen(
     """
     program, refused = teams.program, []
 
-    def one_core(settings: Trial, seconds: float = plan.trial_seconds) -> Entry:
-        return enter(teams.one_core, "processor", model, states[:1], settings, seconds)
+    def one_core(settings: Trial, seconds: float) -> Entry:
+        first = start(teams.one_core, model, states[:1], settings)
+        return pace(teams.one_core, "processor", 1, first, seconds)
 
-    def all_cores(settings: Trial, way: str, seconds: float = plan.trial_seconds) -> Entry:
-        return enter(teams.all_cores[way], "wall", model, states, settings, seconds)
+    def all_cores_turn(settings: Trial, way: str) -> float:
+        first = start(teams.all_cores[way], model, states, settings)
+        return pace(teams.all_cores[way], "wall", len(states), first, plan.trial_seconds).turn()
 
-    for settings in sorted(program.SETTINGS, key=lambda each: one_core(each).turn()):
+    for settings in sorted(program.SETTINGS, key=lambda each: one_core(each, plan.trial_seconds).turn()):
         ways = [(settings | more, way) for more in program.FOR_MANY_REPLICAS for way in teams.all_cores]
-        settings_of_many, way = min(ways, key=lambda each: all_cores(*each).turn())
+        settings_of_many, way = min(ways, key=lambda each: all_cores_turn(*each))
         early = physics.early_points(teams.one_core, model, states, settings)
-        many = all_cores(settings_of_many, way, plan.turn_seconds)
-        samples = physics.sampled_points(many.team, plan.n_samples, SAMPLE_STEPS)
+        many = teams.all_cores[way]
+        first = start(many, model, states, settings_of_many)
+        samples = physics.sampled_points(many, plan.n_samples, SAMPLE_STEPS)
         verdict = physics.judge(physics.Course(early=early, samples=samples), ours, states, model)
         check = {"settings": settings, "settings_of_many": settings_of_many, "way": way, **dataclasses.asdict(verdict)}
         if verdict.refused is None:
-            entries = {"one_core": one_core(settings, plan.turn_seconds), "all_cores": many}
-            return {"refused": refused, "chosen": check}, entries
+            return {"refused": refused, "chosen": check}, {
+                "one_core": one_core(settings, plan.turn_seconds),
+                "all_cores": pace(many, "wall", len(states), first, plan.turn_seconds),
+            }
         refused.append(check)
     return {"refused": refused}, {}
 
