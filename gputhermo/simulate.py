@@ -20,9 +20,6 @@ from .state import ReplicaBatch
 LAUNCH_BUDGET = 2_000_000
 """Particle-steps that a replica executes in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
 
-ENTRIES_PER_PARTICLE = 16
-"""Cells that a particle may enter in one window, on average; a window that uses them up ends there."""
-
 FULL = {
     layout.CELLS_FULL: "n_cells",
     layout.NEIGHBOURS_FULL: "n_neighbours",
@@ -66,12 +63,17 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Buffers:
-    """Sizes of a replica's workspace. A buffer that turns out too small is doubled and the launch repeated."""
+    """Sizes of a replica's workspace.
+
+    A buffer that turns out too small for a window's start is doubled and the launch repeated. The steps of a window,
+    the events that come later and the cells that a particle enters on average decide where a window ends at the latest.
+    """
 
     n_cells: int = 8192
     n_neighbours: int = 8
     n_events: int = 16384
     n_window_steps: int = 8192
+    entries_per_particle: int = 16
 
 
 class Simulation:
@@ -155,8 +157,8 @@ class Simulation:
             cell=zeros(n, 2, dtype=np.int32),
             entry=zeros(n, dtype=np.uint32),
             cell_head=zeros(buffers.n_cells, dtype=np.uint32),
-            next_entry=zeros(ENTRIES_PER_PARTICLE * n + 1, dtype=np.uint32),
-            member=zeros(ENTRIES_PER_PARTICLE * n + 1, dtype=np.uint32),
+            next_entry=zeros(buffers.entries_per_particle * n + 1, dtype=np.uint32),
+            member=zeros(buffers.entries_per_particle * n + 1, dtype=np.uint32),
             touching=zeros(2, n, dtype=np.uint32),
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),

@@ -99,6 +99,14 @@ def test_wherever_windows_end(batch: ReplicaBatch, reference: list[Recording], n
     assert_bitwise_equal(reference, run(batch, buffers=Buffers(n_window_steps=n_window_steps)))
 
 
+def test_however_often_entries_of_cells_are_used_up(batch: ReplicaBatch, reference: list[Recording]):
+    """With one entry a particle, every crossing ends a window."""
+    recordings = run(batch, buffers=Buffers(entries_per_particle=1))
+    assert_bitwise_equal(reference, recordings)
+    windows = [[each.counters["windows"] for each in them] for them in (recordings, reference)]
+    assert max(windows[0]) > 2 * max(windows[1]), windows
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("bystanders", range(1, 9))
 def test_two_that_enter_the_middle_cell_at_one_step_meet(axis: int, bystanders: int):
