@@ -12,7 +12,7 @@ from .hdf5 import open_file
 from .parameters import Settings, validate
 
 FORMAT = "gputhermo dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 UNITS = "energy kB T0, length R, mass m, time R sqrt(m / kB T0)"
@@ -64,6 +64,14 @@ PROCESSES = {
     "steps": Field(np.int64, (), "", "steps of the time grid"),
     "contacts": Field(np.int64, (), "", "contacts that began with a free particle"),
     "executed": Field(np.int64, (), "", "particle-steps executed"),
+}
+GUARDS = {
+    "energy_imbalance": Field(np.float64, (), "", "largest energy between two states that no work accounts for, relative"),
+    "closest_pair": Field(np.float64, (), "R", "smallest distance of two particles in a state; 2 if none touch"),
+    "potential_mismatch": Field(np.float64, (), "", "potential energy against all pairs and walls, relative to the energy"),
+    "rerun_deviation": Field(np.float64, (), "R", "between the engines after a state was run again; NaN if none was"),
+    "rerun_imbalance": Field(np.float64, (), "", "change of energy then, over potential energy and kB T; NaN if none was"),
+    "warnings": Field(np.int32, (), "", "how many of the five are unusual"),
 }
 SERIES = {
     "process": Field(np.int32, (), "", "row in /processes"),

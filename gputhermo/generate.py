@@ -15,7 +15,7 @@ from .errors import InputError, Stopped
 from .initialize import reachable
 from .observables import mode_amplitudes
 from .parameters import Settings
-from .parts import Parts, ProcessData
+from .parts import COUNTERS, Parts, ProcessData
 from .process import Process, plan_processes
 from .process_run import ProcessRun, draw_process
 from .rasterize import render
@@ -185,8 +185,14 @@ class Run:
             # Copies: some are views of the slot, which has another process by the time that this one is written.
             series = {name: array.copy() for name, array in recording.series.__dict__.items()}
             series["process"] = np.full(len(recording.series.time), process.index)
-        counters = {name: recording.counters[name] for name in ("steps", "contacts", "executed")}
-        return ProcessData(process=process, chunked=chunked, states=states, series=series, counters=counters)
+        return ProcessData(
+            process=process,
+            chunked=chunked,
+            states=states,
+            series=series,
+            counters={name: recording.counters[name] for name in COUNTERS},
+            guards=recording.guards,
+        )
 
     def _save_checkpoints(self) -> None:
         for index, state in self.run.checkpoints():

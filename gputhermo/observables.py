@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .backend import layout
-from .process import Protocol, Timetable
+from .process import Partition, Protocol, Timetable
 
 TINY = 1e-300
 WALLS = ("left", "piston", "bottom", "top", "partition_low", "partition_high")
@@ -88,3 +88,36 @@ def mode_amplitudes(phase_points: Any, length: Any, height: float, xp: Any) -> t
     flow = (velocities * xp.sin(phase)).sum(axis=-2) / xp.sqrt(0.5 * n * temperature)[..., None]
     density = xp.cos(phase).sum(axis=-2) / math.sqrt(0.5 * n)
     return flow, density
+
+
+def overlaps(positions: Any, length: Any, height: float, partition: Partition | None, xp: Any) -> tuple[Any, Any, Any]:
+    """Overlaps of all pairs (2R - r) and of particles with walls (R - d), from positions alone.
+
+    positions float64 [..., n, 2], length (Lx) a number or float64 [...]. Returns the sum of the squared overlaps, the
+    deepest overlap of a pair and that with a wall, 0 if nothing touches; each float64 [...]. The first, times C / 2, is
+    the potential energy, Eq. (3). Particles on either side of a partition do not touch.
+    """
+    x, y = positions[..., 0], positions[..., 1]
+    length = xp.asarray(length)[..., None]
+    walls = [x, length - x, y, height - y]
+    if partition is not None:
+        across = x if partition.axis == "x" else y
+        walls.append(xp.abs(across - partition.position))
+        # Those on the high side are moved away by 2R, so that no pair is left that touches through the partition.
+        away = 2.0 * (across >= partition.position)
+        x, y = (x + away, y) if partition.axis == "x" else (x, y + away)
+    depths = xp.stack([xp.maximum(1.0 - distance, 0.0) for distance in walls])
+    squares, deepest_wall = (depths**2).sum(axis=(0, -1)), depths.max(axis=(0, -1))
+    deepest_pair = xp.zeros_like(deepest_wall)
+    # In the order along the longer side, pairs that are k places apart, until all of those are too far apart to touch.
+    first, second = (x, y) if float(length.max()) > height else (y, x)
+    order = xp.argsort(first, axis=-1)
+    first, second = xp.take_along_axis(first, order, axis=-1), xp.take_along_axis(second, order, axis=-1)
+    for k in range(1, first.shape[-1]):
+        along, aside = first[..., k:] - first[..., :-k], second[..., k:] - second[..., :-k]
+        if not float(along.min()) < 2.0:
+            break
+        depth = 2.0 - xp.sqrt(xp.minimum(along**2 + aside**2, 4.0))
+        deepest_pair = xp.maximum(deepest_pair, depth.max(axis=-1))
+        squares = squares + (depth**2).sum(axis=-1)
+    return squares, deepest_pair, deepest_wall

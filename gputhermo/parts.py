@@ -9,8 +9,9 @@ import os
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,6 +22,7 @@ from .dataset import (
     CHUNKED,
     FORMAT,
     FORMAT_VERSION,
+    GUARDS,
     PROCESSES,
     SERIES,
     STATES,
@@ -31,6 +33,7 @@ from .dataset import (
     split_processes,
 )
 from .errors import InputError, Stopped
+from .guards import Guards
 from .hdf5 import new_file, open_whole
 from .outfile import check_parent, sync
 from .parameters import Settings, to_toml
@@ -42,6 +45,8 @@ from .workfolder import RECIPE, WorkFolder
 COMPRESSION_LEVEL = 1
 """Of deflate. Level 6 makes images 13% smaller in four times the time, 14 ms a clip; reading takes 1 ms for either."""
 
+COUNTERS = ("steps", "contacts", "executed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessData:
@@ -52,6 +57,7 @@ class ProcessData:
     states: dict[str, np.ndarray]
     series: dict[str, np.ndarray]
     counters: dict[str, int]
+    guards: Guards
 
 
 def encode(array: np.ndarray) -> bytes:
@@ -106,7 +112,8 @@ class Parts:
         earlier = f"out = {str(out)!r} has unfinished work in {str(folder)!r}; continue it with --resume or remove it"
         self.folder = WorkFolder(
             folder,
-            f"# gputhermo {__version__}, device {device}, images {with_images}\n{to_toml(settings)}",
+            f"# gputhermo {__version__}, format {FORMAT_VERSION}, device {device}, images {with_images}\n"
+            f"{to_toml(settings)}",
             mismatch=f"resume is not allowed: {str(folder / RECIPE)!r} shows that the work was begun with other "
             "settings, another version or another kind of device",
             refusal=None if resume else earlier,
@@ -157,8 +164,8 @@ class Parts:
                 file[f"states/{name}"] = data.states[name].astype(STATES[name].dtype)
             for name, array in data.series.items():
                 file[f"series/{name}"] = array.astype(SERIES[name].dtype)
-            for name, count in data.counters.items():
-                file.attrs[name] = count
+            for name, value in (data.counters | asdict(data.guards)).items():
+                file.attrs[name] = value
         self.flight(index).unlink(missing_ok=True)
 
     def assemble(self, stop: Callable[[], bool]) -> None:
@@ -186,18 +193,18 @@ class Parts:
             n_samples = sum(row["n_samples"] for row in rows)
             self._fill_tables(file.create_group("series"), SERIES, "series", n_samples)
         columns = {name: [getattr(process, name, None) for process in self.processes] for name in PROCESSES}
-        columns |= {name: [row[name] for row in rows] for name in ("steps", "contacts", "executed")}
+        columns |= {name: [row[name] for row in rows] for name in (*COUNTERS, *GUARDS)}
         columns["seed"] = [self.settings.seed] * len(rows)
         columns["split"] = split_processes(self.settings, len(rows)).tolist()
         columns["first_state"] = np.concatenate([[0], np.cumsum(n_states)[:-1]]).tolist()
         columns["n_states"] = n_states.tolist()
-        for name, field in PROCESSES.items():
+        for name, field in (PROCESSES | GUARDS).items():
             dataset = file.create_dataset(f"processes/{name}", data=np.array(columns[name], dtype=field.dtype))
             describe(dataset, field)
 
-    def _part_summary(self, index: int) -> dict[str, int]:
+    def _part_summary(self, index: int) -> dict[str, Any]:
         with open_whole(self.part(index)) as part:
-            summary = {name: int(part.attrs[name]) for name in ("steps", "contacts", "executed")}
+            summary = {name: part.attrs[name] for name in (*COUNTERS, *GUARDS)}
             summary["n_states"] = len(part["states/time"])
             summary["n_samples"] = len(part["series/time"]) if "series" in part else 0
             return summary

@@ -12,7 +12,8 @@ import numpy as np
 
 from .backend import Backend, layout, select
 from .errors import InputError, SimulationError
-from .observables import Series, series_from_sums
+from .guards import Guards, Recorded, examine, rerun_protocol
+from .observables import Series, overlaps, series_from_sums
 from .parameters import IntegratorSettings
 from .process import Protocol, Timetable, compile_protocol, whole_steps
 from .state import ReplicaBatch
@@ -45,6 +46,7 @@ class Recording:
     work              float64 [n_clips]  done by the piston since t = 0
     series            time series, if they were asked for
     counters          int per name: steps, windows, predictions, contacts, executed (particle-steps)
+    guards            what was found of what must hold
     backend           the device that it ran on
     """
 
@@ -58,6 +60,7 @@ class Recording:
     work: np.ndarray
     series: Series | None
     counters: dict[str, int]
+    guards: Guards
     backend: Backend
 
 
@@ -146,6 +149,7 @@ class Simulation:
         self._tables: list[Timetable | None] = [None] * n_slots
         self._protocols: list[Protocol | None] = [None] * n_slots
         self._names = [""] * n_slots
+        self._start_energies = [0.0] * n_slots
         self._host_progress = self.backend.to_host(self.progress).copy()
 
     def _new_workspace(self) -> Any:
@@ -221,6 +225,8 @@ class Simulation:
         self._tables[slot] = table
         self._protocols[slot] = protocol
         self._names[slot] = name or f"replica {slot}"
+        squares, _, _ = overlaps(positions, protocol.length, protocol.height, partition, self.backend.xp)
+        self._start_energies[slot] = 0.5 * float((velocities**2).sum() + interaction_strength * squares)
 
     @property
     def running(self) -> np.ndarray:
@@ -290,31 +296,66 @@ class Simulation:
         return [int(slot) for slot in slots if self._host_progress[slot, layout.STATUS] == layout.FINISHED]
 
     def recording(self, slot: int) -> Recording:
-        """What the replica in `slot` has recorded so far; views of arrays that the slot's next replica overwrites."""
+        """What the replica in `slot` has recorded so far; views of arrays that the slot's next replica overwrites.
+
+        Raises SimulationError if it is impossible (see `guards`).
+        """
+        recorded, table = self._recorded(slot), self.table(slot)
+        n_clips = len(recorded.work)
+        n_samples = int(self._host_progress[slot, layout.SAMPLE])
+        series = None
+        if self.sample_steps:
+            samples = self.backend.to_host(self.records.samples[slot, :n_samples])
+            series = series_from_sums(samples, recorded.n_particles, recorded.protocol, table, self.sample_steps)
+        return Recording(
+            positions=recorded.positions,
+            phase_points=recorded.phase_points,
+            time=table.clip_time[:n_clips],
+            action=table.clip_action[:n_clips],
+            piston_position=recorded.piston_position,
+            kinetic_energy=recorded.kinetic_energy,
+            potential_energy=recorded.potential_energy,
+            work=recorded.work,
+            series=series,
+            counters=self.counters(slot),
+            guards=examine(recorded, lambda clip, engine: self._rerun(recorded, clip, engine), self.backend),
+            backend=self.backend,
+        )
+
+    def _recorded(self, slot: int) -> Recorded:
+        """What the guards examine of the replica in `slot`."""
         table, protocol = self.table(slot), self._protocols[slot]
         assert protocol is not None
         n = int(self.gas.n_particles[slot])
         n_clips = int(self._host_progress[slot, layout.SNAPSHOT]) // table.frames
-        n_samples = int(self._host_progress[slot, layout.SAMPLE])
-        snapshots = self.records.snapshots[slot, : n_clips * table.frames, :n]
         sums = self.backend.to_host(self.records.clips[slot, :n_clips])
-        series = None
-        if self.sample_steps:
-            samples = self.backend.to_host(self.records.samples[slot, :n_samples])
-            series = series_from_sums(samples, n, protocol, table, self.sample_steps)
-        return Recording(
-            positions=snapshots.reshape(n_clips, table.frames, n, 2),
+        return Recorded(
+            name=self._names[slot],
+            protocol=protocol,
+            table=table,
+            interaction_strength=float(self.gas.stiffness[slot]),
+            start_energy=self._start_energies[slot],
+            positions=self.records.snapshots[slot, : n_clips * table.frames, :n].reshape(n_clips, table.frames, n, 2),
             phase_points=self.records.phase_points[slot, :n_clips, :n],
-            time=table.clip_time[:n_clips],
-            action=table.clip_action[:n_clips],
             piston_position=table.clip_piston[:n_clips],
             kinetic_energy=sums[:, layout.KINETIC_X] + sums[:, layout.KINETIC_Y],
             potential_energy=sums[:, layout.POTENTIAL].copy(),
             work=sums[:, layout.WORK].copy(),
-            series=series,
-            counters=self.counters(slot),
-            backend=self.backend,
         )
+
+    def _rerun(self, recorded: Recorded, clip: int, engine: str) -> Recorded:
+        """Run a clip again, from its phase point, with the engine of that name."""
+        protocol = rerun_protocol(recorded, clip, self.integrator.timestep)
+        integrator = self.integrator.model_copy(update={"engine": engine})
+        table = compile_protocol(protocol, integrator.grid_step, 1, integrator.grid_step)
+        points = recorded.phase_points[clip]
+        again = Simulation(
+            n_slots=1, n_max=len(points), timetables=[table], integrator=integrator, backend=self.backend
+        )
+        again.load(0, points[:, :2], points[:, 2:], recorded.interaction_strength, protocol, table, name=recorded.name)
+        while len(again.running):
+            again.advance()
+        return again._recorded(0)
 
     def checkpoint(self, slot: int) -> dict[str, np.ndarray]:
         """All that the replica in `slot` needs to go on from here, bitwise as if it had not stopped; some are views."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from .backend import Backend
 from .errors import InputError
+from .observables import overlaps
 from .parameters import EvaluateSettings, Settings
 from .process import Hold, Partition, Protocol, compile_protocol
 from .process_run import slot_bytes
@@ -150,14 +151,5 @@ def energy_in_box(points: np.ndarray, corners: np.ndarray, interaction_strength:
 
     `points` float64 [n, 4] are x, y, vx, vy; `corners` float64 [2, 2] the lower left and the upper right one.
     """
-    positions, velocities = points[:, :2], points[:, 2:]
-    overlaps = np.maximum(1.0 - np.stack([positions - corners[0], corners[1] - positions]), 0.0)
-    squares = float((overlaps**2).sum())
-    ordered = positions[np.argsort(positions[:, 0], kind="stable")]
-    # Pairs that are k places apart in the order of x, until all of those are too far apart to touch.
-    for k in range(1, len(ordered)):
-        difference = ordered[k:] - ordered[:-k]
-        if difference[:, 0].min() >= 2.0:
-            break
-        squares += float((np.maximum(2.0 - np.hypot(*difference.T), 0.0) ** 2).sum())
-    return 0.5 * float((velocities**2).sum()) + 0.5 * interaction_strength * squares
+    squares, _, _ = overlaps(points[:, :2] - corners[0], *(corners[1] - corners[0]), None, np)
+    return 0.5 * float((points[:, 2:] ** 2).sum() + interaction_strength * squares)
