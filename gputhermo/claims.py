@@ -125,6 +125,8 @@ class Run(Section):
     """Number of their states."""
     seconds: dict[str, FiniteFloat]
     """Wall time of each stage that was run."""
+    guards: str | None = None
+    """What the guards found in the simulation of the dataset, in words; None if it was not recorded."""
 
 
 class Results(Section):

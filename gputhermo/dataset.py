@@ -66,11 +66,17 @@ PROCESSES = {
     "executed": Field(np.int64, (), "", "particle-steps executed"),
 }
 GUARDS = {
-    "energy_imbalance": Field(np.float64, (), "", "largest energy between two states that no work accounts for, relative"),
+    "energy_imbalance": Field(
+        np.float64, (), "", "largest energy between two states that no work accounts for, relative"
+    ),
     "closest_pair": Field(np.float64, (), "R", "smallest distance of two particles in a state; 2 if none touch"),
-    "potential_mismatch": Field(np.float64, (), "", "potential energy against all pairs and walls, relative to the energy"),
+    "potential_mismatch": Field(
+        np.float64, (), "", "potential energy against all pairs and walls, relative to the energy"
+    ),
     "rerun_deviation": Field(np.float64, (), "R", "between the engines after a state was run again; NaN if none was"),
-    "rerun_imbalance": Field(np.float64, (), "", "change of energy then, over potential energy and kB T; NaN if none was"),
+    "rerun_imbalance": Field(
+        np.float64, (), "", "change of energy then, over potential energy and kB T; NaN if none was"
+    ),
     "warnings": Field(np.int32, (), "", "how many of the five are unusual"),
 }
 SERIES = {

@@ -37,6 +37,7 @@ from .relatives import RelativesStatus, make_relatives
 from .report import write_report
 from .representation import Representation
 from .states import N_PARTICLES, WIDTH, States, load_states
+from .summary import read_guards, summarise_guards
 from .torch_device import choose_device, choose_precision, torch_state
 from .version import __version__
 from .workfolder import claimed
@@ -120,6 +121,7 @@ def evaluate(
         raise InputError(f"weights = {str(weights)!r} does not tell how it was trained") from None
     with open_dataset(dataset) as file:
         dataset_settings, sizes = settings_of(file), count(file, training.split_seed)
+        guards = summarise_guards(read_guards(file))
         speeds = np.stack([file["processes/push_speed"][()], file["processes/pull_speed"][()]], axis=-1)
     check_match(network, trained_on, dataset_settings)
     with torch_state(choose_device(device)) as chosen, claimed(out):
@@ -176,6 +178,7 @@ def evaluate(
                 processes=sizes["processes"],
                 states=sizes["states"],
                 seconds=course.seconds,
+                guards=None if guards is None else str(guards),
             ),
             **claims_of(learned_statistics, reference),
         )

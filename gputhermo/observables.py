@@ -90,6 +90,15 @@ def mode_amplitudes(phase_points: Any, length: Any, height: float, xp: Any) -> t
     return flow, density
 
 
+def energy_scale(velocities: Any, xp: Any) -> Any:
+    """Half of the mean square of the kinetic energies of particles over their mean, float64 [...]; 0 at rest.
+
+    velocities float64 [..., n, 2]. It is T in equilibrium, and what contacts have where few particles have most energy.
+    """
+    doubled = (velocities**2).sum(axis=-1)
+    return 0.25 * (doubled**2).sum(axis=-1) / xp.maximum(doubled.sum(axis=-1), TINY)
+
+
 def overlaps(positions: Any, length: Any, height: float, partition: Partition | None, xp: Any) -> tuple[Any, Any, Any]:
     """Overlaps of all pairs (2R - r) and of particles with walls (R - d), from positions alone.
 

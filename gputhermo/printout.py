@@ -33,6 +33,7 @@ def print_closing(status: "Status", summary: "Summary", out: Path) -> None:
     table.add_row(
         "energy drift", f"{summary.largest_drift:+.1e} at most, {summary.mean_drift:+.1e} on average, relative"
     )
+    table.add_row("guards", guards_text(summary))
     new_console().print(table)
     sys.stdout.write(f"next: gputhermo info {out}\n      gputhermo render {out} --process 0 --out process.png\n")
 
@@ -52,7 +53,8 @@ def print_summary(summary: "Summary") -> None:
         f"{summary.simulated_time:,.0f} time units, {summary.particle_steps:.2e} particle-steps "
         f"({summary.executed:.2e} executed), {summary.contacts:.2e} contacts\n"
         f"relative energy drift of a process: {summary.mean_drift:+.1e} on average, "
-        f"{summary.largest_drift:+.1e} at most"
+        f"{summary.largest_drift:+.1e} at most\n"
+        f"guards: {guards_text(summary)}"
     )
 
     table = new_table(
@@ -87,6 +89,11 @@ def print_summary(summary: "Summary") -> None:
         shape = " x ".join(f"{length:,}" for length in array.shape)
         table.add_row(array.name, array.dtype, shape, size(array.bytes), size(array.stored_bytes))
     console.print(table)
+
+
+def guards_text(summary: "Summary") -> str:
+    """What the guards found."""
+    return "not recorded" if summary.guards is None else str(summary.guards)
 
 
 def print_trained(status: "TrainStatus", out: Path) -> None:

@@ -253,6 +253,7 @@ def run_rows(run: Run) -> list[tuple[str, ...]]:
         ("trained on", f"{run.device}, {run.training.epochs} epochs"),
         ("weights, SHA-256", f"`{run.weights_sha256}`"),
         *((f"{stage}, wall time", duration(seconds)) for stage, seconds in run.seconds.items()),
+        ("guards of the dataset", run.guards or "not recorded"),
     ]
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from .backend import Backend, layout, select
 from .errors import InputError, SimulationError
-from .guards import Guards, Recorded, examine, rerun_protocol
-from .observables import Series, overlaps, series_from_sums
+from .guards import Guards, Recorded, Start, examine, measure_start, rerun_protocol
+from .observables import Series, series_from_sums
 from .parameters import IntegratorSettings
 from .process import Protocol, Timetable, compile_protocol, whole_steps
 from .state import ReplicaBatch
@@ -149,7 +149,7 @@ class Simulation:
         self._tables: list[Timetable | None] = [None] * n_slots
         self._protocols: list[Protocol | None] = [None] * n_slots
         self._names = [""] * n_slots
-        self._start_energies = [0.0] * n_slots
+        self._starts: list[Start | None] = [None] * n_slots
         self._host_progress = self.backend.to_host(self.progress).copy()
 
     def _new_workspace(self) -> Any:
@@ -225,8 +225,7 @@ class Simulation:
         self._tables[slot] = table
         self._protocols[slot] = protocol
         self._names[slot] = name or f"replica {slot}"
-        squares, _, _ = overlaps(positions, protocol.length, protocol.height, partition, self.backend.xp)
-        self._start_energies[slot] = 0.5 * float((velocities**2).sum() + interaction_strength * squares)
+        self._starts[slot] = measure_start(positions, velocities, protocol, interaction_strength, self.backend)
 
     @property
     def running(self) -> np.ndarray:
@@ -324,8 +323,9 @@ class Simulation:
 
     def _recorded(self, slot: int) -> Recorded:
         """What the guards examine of the replica in `slot`."""
-        table, protocol = self.table(slot), self._protocols[slot]
+        table, protocol, start = self.table(slot), self._protocols[slot], self._starts[slot]
         assert protocol is not None
+        assert start is not None
         n = int(self.gas.n_particles[slot])
         n_clips = int(self._host_progress[slot, layout.SNAPSHOT]) // table.frames
         sums = self.backend.to_host(self.records.clips[slot, :n_clips])
@@ -334,7 +334,7 @@ class Simulation:
             protocol=protocol,
             table=table,
             interaction_strength=float(self.gas.stiffness[slot]),
-            start_energy=self._start_energies[slot],
+            start=start,
             positions=self.records.snapshots[slot, : n_clips * table.frames, :n].reshape(n_clips, table.frames, n, 2),
             phase_points=self.records.phase_points[slot, :n_clips, :n],
             piston_position=table.clip_piston[:n_clips],

@@ -151,5 +151,6 @@ def energy_in_box(points: np.ndarray, corners: np.ndarray, interaction_strength:
 
     `points` float64 [n, 4] are x, y, vx, vy; `corners` float64 [2, 2] the lower left and the upper right one.
     """
-    squares, _, _ = overlaps(points[:, :2] - corners[0], *(corners[1] - corners[0]), None, np)
+    width, height = (corners[1] - corners[0]).tolist()
+    squares, _, _ = overlaps(points[:, :2] - corners[0], width, height, None, np)
     return 0.5 * float((points[:, 2:] ** 2).sum() + interaction_strength * squares)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .dataset import PROCESSES, SPLITS, STATES, flatten, open_dataset, settings_of
+from .dataset import GUARDS, PROCESSES, SPLITS, STATES, flatten, open_dataset, settings_of
 from .parameters import PRESETS, Settings
 
 
@@ -33,6 +33,7 @@ class Tables:
 
     states     name: array [n_states], the columns of /states (modes [n_states, 2])
     processes  name: array [n_processes], the columns of /processes
+    guards     likewise, those of the guards; none in a file of format 1
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Tables:
     arrays: tuple[StoredArray, ...]
     states: dict[str, np.ndarray]
     processes: dict[str, np.ndarray]
+    guards: dict[str, np.ndarray]
 
     @property
     def has_images(self) -> bool:
@@ -111,7 +113,13 @@ def read_tables(path: str | Path) -> Tables:
             arrays=tuple(stored_arrays(file)),
             states={name: file[f"states/{name}"][()] for name in STATES},
             processes={name: file[f"processes/{name}"][()] for name in PROCESSES},
+            guards=read_guards(file),
         )
+
+
+def read_guards(file: h5py.File) -> dict[str, np.ndarray]:
+    """The columns of the guards in /processes; none in a file of format 1."""
+    return {name: file[f"processes/{name}"][()] for name in GUARDS if name in file["processes"]}
 
 
 def stored_arrays(file: h5py.File) -> Iterator[StoredArray]:
@@ -184,6 +192,34 @@ class ModeSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardSummary:
+    """What the guards found, the worst of all processes; as text, in one line. Units and meaning as in the file."""
+
+    warnings: int
+    energy_imbalance: float
+    closest_pair: float
+    potential_mismatch: float
+    reruns: int
+    rerun_deviation: float | None
+    """None if nothing was run again."""
+    rerun_imbalance: float | None
+
+    def __str__(self) -> str:
+        """Warnings and numbers."""
+        text = (
+            f"{self.warnings or 'no'} warning{'s' if self.warnings > 1 else ''}; at most: energy imbalance "
+            f"{self.energy_imbalance:.1e}, potential mismatch {self.potential_mismatch:.1e}; closest pair "
+            f"{self.closest_pair:.3f} R"
+        )
+        if self.rerun_deviation is None:
+            return f"{text}; nothing was run again"
+        return (
+            f"{text}; run again in {self.reruns:,} processes: engines {self.rerun_deviation:.1e} R apart, energy "
+            f"imbalance {self.rerun_imbalance:.1e}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """A dataset file in numbers. Drifts are those of whole processes (`Tables.drift` at their last state)."""
 
@@ -204,6 +240,8 @@ class Summary:
     mean_drift: float
     largest_drift: float
     """Of largest magnitude, with its sign."""
+    guards: GuardSummary | None
+    """None of a file of format 1, which does not have them."""
     gases: list[GasSummary]
     cycles: list[CycleEnergy]
     balances: list[WorkBalance]
@@ -237,11 +275,28 @@ def summarise(tables: Tables) -> Summary:
         contacts=int(processes["contacts"].sum()),
         mean_drift=float(drift.mean()),
         largest_drift=largest(drift),
+        guards=summarise_guards(tables.guards),
         gases=summarise_gases(tables),
         cycles=summarise_cycles(tables),
         balances=summarise_balances(tables),
         modes=summarise_modes(tables),
         arrays=list(tables.arrays),
+    )
+
+
+def summarise_guards(guards: dict[str, np.ndarray]) -> GuardSummary | None:
+    """The worst of all processes, from the columns of the guards; None if there are none."""
+    if not guards:
+        return None
+    again = np.isfinite(guards["rerun_deviation"])
+    return GuardSummary(
+        warnings=int(guards["warnings"].sum()),
+        energy_imbalance=float(guards["energy_imbalance"].max()),
+        closest_pair=float(guards["closest_pair"].min()),
+        potential_mismatch=float(guards["potential_mismatch"].max()),
+        reruns=int(again.sum()),
+        rerun_deviation=float(guards["rerun_deviation"][again].max()) if again.any() else None,
+        rerun_imbalance=float(guards["rerun_imbalance"][again].max()) if again.any() else None,
     )
 
 

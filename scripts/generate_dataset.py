@@ -16,7 +16,7 @@ from typing import Any
 
 from gputhermo import cli, figures
 from gputhermo.doctor import examine_machine
-from gputhermo.printout import plain, size
+from gputhermo.printout import guards_text, plain, size
 from gputhermo.reader import ProcessReader
 from gputhermo.report import table
 from gputhermo.summary import Summary, Tables, read_tables, summarise
@@ -87,6 +87,7 @@ def as_markdown(summary: Summary, report: dict[str, Any], shown: int) -> str:
         ("file size", size(summary.file_bytes)),
         ("mean relative energy drift", f"{summary.mean_drift:+.2e}"),
         ("largest relative energy drift", f"{summary.largest_drift:+.2e}"),
+        ("guards", guards_text(summary)),
     ]
     if report["wall_seconds"] is not None:
         facts += [
