@@ -348,11 +348,12 @@ class Simulation:
         protocol = rerun_protocol(recorded, clip, self.integrator.timestep)
         integrator = self.integrator.model_copy(update={"engine": engine})
         table = compile_protocol(protocol, integrator.grid_step, 1, integrator.grid_step)
-        points = recorded.phase_points[clip]
+        points, strength = recorded.phase_points[clip], recorded.interaction_strength
+        name = f"{recorded.name}, run again from step {recorded.steps[clip]}"
         again = Simulation(
             n_slots=1, n_max=len(points), timetables=[table], integrator=integrator, backend=self.backend
         )
-        again.load(0, points[:, :2], points[:, 2:], recorded.interaction_strength, protocol, table, name=recorded.name)
+        again.load(0, points[:, :2], points[:, 2:], strength, protocol, table, name)
         while len(again.running):
             again.advance()
         return again._recorded(0)

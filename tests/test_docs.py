@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gputhermo.dataset import CHUNKED, PROCESSES, SERIES, STATES
+from gputhermo.dataset import CHUNKED, GUARDS, PROCESSES, SERIES, STATES
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +41,7 @@ def test_library_page_runs(capsys: pytest.CaptureFixture[str]):
 def test_table_of_the_file_is_complete():
     """docs/dataset.md has a row for every dataset, with its type, shape, unit and meaning."""
     page = (ROOT / "docs/dataset.md").read_text()
-    for fields in (CHUNKED, STATES, PROCESSES, SERIES):
+    for fields in (CHUNKED, STATES, PROCESSES, GUARDS, SERIES):
         for name, field in fields.items():
             shape = " x ".join(field.shape) or "scalar"
             assert f"| `{name}` | {np.dtype(field.dtype).name} | {shape} | {field.unit} | {field.meaning} |" in page

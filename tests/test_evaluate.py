@@ -31,6 +31,7 @@ from gputhermo.parameters import TrainSettings
 from gputhermo.reader import ProcessReader
 from gputhermo.representation import Representation
 from gputhermo.seal import seal
+from gputhermo.summary import read_tables, summarise
 from gputhermo.train import train
 from gputhermo.workfolder import claimed
 
@@ -101,6 +102,9 @@ def test_everything_is_there(finished: Path, dataset: Path, weights: Path):
     assert run.weights_sha256 == digest(weights)
     assert run.n_parameters == sum(parameter.numel() for parameter in load_network(weights).parameters())
     assert set(run.seconds) == {"relatives", "representation", "statistics"}
+    guards = str(summarise(read_tables(dataset)).guards)
+    assert run.guards == guards
+    assert f"| guards of the dataset | {guards} |" in (finished / "report.md").read_text()
 
 
 @pytest.mark.usefixtures("quick")

@@ -17,6 +17,7 @@ from gputhermo import Hold, Partition, Protocol, ReplicaBatch, SimulationError, 
 from gputhermo.backend import CpuBackend, layout
 from gputhermo.cli import main
 from gputhermo.generate import generate
+from gputhermo.guards import CONTACT_ERROR
 from gputhermo.observables import overlaps
 from gputhermo.parameters import EvaluateSettings, IntegratorSettings, Settings, load_settings
 from gputhermo.process import plan_processes
@@ -50,6 +51,21 @@ def test_overlaps_are_those_of_all_pairs_and_walls(partition: Partition | None, 
         assert pair[clip] == pytest.approx(max(pairs))
         assert wall[clip] == pytest.approx(max(walls))
         assert squares[clip] == pytest.approx((np.clip(pairs + walls, 0.0, None) ** 2).sum())
+
+
+def test_energy_error_of_a_contact():
+    """Two particles meet, at 200 places of the time grid each: the bound holds, and is no larger than need be."""
+    starts = 9.0 - 1e-3 * np.linspace(0.0, 1.0, 200)
+    positions = [np.array([[x, 10.0], [12.0, 10.0]]) for x in starts]
+    velocities = [np.array([[1.0, 0.0], [-1.0, 0.0]])] * len(starts)
+    measured = []
+    for strength in (100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5):
+        batch = ReplicaBatch.from_arrays(positions, velocities, strength)
+        recordings = simulate(batch, Protocol(20.0, 20.0, [Hold(2.0)]), device="cpu", frames=1)
+        assert all(recording.potential_energy[0] == 0.0 for recording in recordings)
+        errors = [recording.kinetic_energy[0] - 1.0 for recording in recordings]
+        measured.append(np.sqrt(np.mean(np.square(errors))) / (strength * 1e-6))
+    assert CONTACT_ERROR / 1.5 < max(measured) < CONTACT_ERROR, measured
 
 
 # Broken engines
