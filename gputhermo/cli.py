@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import InputError, Interrupted, SimulationError
+from .errors import InputError, Interrupted, SimulationError, out_of_memory
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         message, code = system_message(error), 2
     except SimulationError as error:
         message, code = str(error), 1
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        message, code = "the memory of this machine, or what is allowed of it, does not suffice for this", 2
     except Interrupted as interrupted:
         return interrupted.exit_code
     except KeyboardInterrupt:

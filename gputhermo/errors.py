@@ -1,8 +1,22 @@
 """Errors that a user can cause or should hear of."""
 
+import re
+
+NO_MEMORY = re.compile(
+    "out of memory|can't allocate memory|bad_alloc|could not create a primitive$|can't start new thread|"
+    "unable to allocate|cannot allocate memory|memory allocation failed|can't allocate",
+    re.IGNORECASE,
+)
+"""What torch, oneDNN, HDF5, CuPy and Python say in other errors than MemoryError when there is none left."""
+
 
 class InputError(ValueError):
     """A user's mistake; the message is one line that names the field, its value and what is allowed."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error says."""
+    return isinstance(error, MemoryError) or bool(NO_MEMORY.search(str(error)))
 
 
 class Stopped(Exception):

@@ -25,7 +25,7 @@ from .compose import compound, dusted, scaled
 from .dataset import SPLITS, open_dataset, settings_of, split_of
 from .encoder import Encoder
 from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
-from .errors import InputError
+from .errors import InputError, Stopped
 from .judge import claims_of, identities, judge, on_scale
 from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
 from .network_file import load_network, read_description
@@ -106,8 +106,8 @@ def evaluate(
 ) -> Results:
     """Judge the network in the file `weights` by the test states of the file `dataset`; fills the folder `out`.
 
-    Relatives that an earlier run made there are taken up. `report` is called and `stop` asked until all is measured; a
-    true answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network
+    Relatives that an earlier run made there are taken up. `report` is called until all is measured, and `stop` asked
+    until results are written; a true answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network
     may have seen these processes in training, and if `out` has results, or files of another origin in their place;
     nothing is overwritten then.
     """
@@ -158,9 +158,11 @@ def evaluate(
         course.tell("statistics", MEASURED_SHARE)
         bootstrap = Bootstrap(settings.seed, settings.n_resamples)
         strength = dataset_settings.gas.interaction_strength
-        learned_statistics, reference = (
-            judge(each, states, choices, speeds[states.process], strength, bootstrap) for each in (learned, true)
-        )
+        judged = []
+        for each in (learned, true):
+            pause(stop)
+            judged.append(judge(each, states, choices, speeds[states.process], strength, bootstrap))
+        learned_statistics, reference = judged
         scaled_reference = on_scale(true, learned_statistics.entropy_r2, states)
         reference = replace(reference, **identities(scaled_reference, states, bootstrap))
         course.end_stage("statistics")
@@ -183,12 +185,19 @@ def evaluate(
             **claims_of(learned_statistics, reference),
         )
         evaluation = gather(states, choices, learned, learned_statistics.entropy_r2, dataset_settings)
+        pause(stop)
         save_evaluation(evaluation, out / "evaluation.npz")
         save_paper_figures(results, evaluation, out)
         write_report(results, out)
         save_results(results, out / "results.json")
         course.tell("done", 1.0)
     return results
+
+
+def pause(stop: Callable[[], bool]) -> None:
+    """Raise Stopped if the run shall stop."""
+    if stop():
+        raise Stopped
 
 
 def check_room(out: Path, relatives: Path) -> None:

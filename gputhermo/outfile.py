@@ -13,7 +13,8 @@ def replaced(path: Path) -> Iterator[Path]:
     """A path to write to: its content is at `path`, and on the disk, once the block has succeeded.
 
     If the block fails, nothing of it is left; if the process is killed, a file that ends in ".new" may be. Raises
-    InputError if the folder of `path` does not exist.
+    InputError if the folder of `path` does not exist. What the operating system refuses is an OSError that names the
+    file.
     """
     check_parent(path)
     new = path.with_name(path.name + ".new")
@@ -22,6 +23,10 @@ def replaced(path: Path) -> Iterator[Path]:
         sync(new)
         os.replace(new, path)
         sync(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
     finally:
         new.unlink(missing_ok=True)
 

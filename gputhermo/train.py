@@ -6,10 +6,9 @@ so that S~ itself, and not only its differences between states that are turned a
 """
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from .checkpoint import Epoch, Folder
 from .encoder import Encoder
-from .errors import InputError, Stopped
+from .errors import InputError, Stopped, out_of_memory
 from .feed import Feed
 from .live_feed import LiveFeed
 from .network_file import NETWORKS
@@ -34,8 +33,6 @@ from .version import __version__
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints within an epoch: with a step and the saving itself, a kill costs less than a minute."""
-NO_MEMORY = re.compile("can't allocate memory|could not create a primitive$|can't start new thread")
-"""What torch, oneDNN and Python say in a RuntimeError when there is none left on a CPU."""
 INITIAL_WEIGHTS, ORDER, SHARD = range(3)
 """What random numbers are drawn for: a part of the address of each seed."""
 
@@ -171,11 +168,6 @@ def training(
             raise
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether that is what an error says."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(NO_MEMORY.search(str(error)))
-
-
 class Training:
     """A network in training."""
 
@@ -237,9 +229,10 @@ class Training:
         """Release the folder and the threads."""
         self.clips.close()
         self.encoder.close()
-        if self.board is not None:
-            self.board.close()
         self.folder.close()
+        if self.board is not None:
+            with suppress(OSError):  # a log without its last line; what else went wrong is to be heard
+                self.board.close()
 
     def to_the_end(self, report: Callable[[Any], None], stop: Callable[[], bool]) -> TrainStatus:
         """Train what is missing."""
@@ -331,9 +324,12 @@ class Training:
         self.folder.save_epoch(self.network, self.progress)
         self._save_checkpoint()
         if self.board is not None:
-            for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
-                self.board.add_scalar(name, getattr(epoch, name), epoch.epoch)
-            self.board.flush()
+            try:
+                for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+                    self.board.add_scalar(name, getattr(epoch, name), epoch.epoch)
+                self.board.flush()
+            except OSError as error:  # of a thread, and without the name of the file
+                raise OSError(error.errno, error.strerror, str(self.folder.path / "tensorboard")) from None
 
     def _pause(self, stop: Callable[[], bool]) -> None:
         """Save the state now and then, and when the run is to stop."""

@@ -3,11 +3,19 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from counts import Faults, Inputs, Mutations
+from jobs import Job, make_jobs
 from planted_dataset import plant
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds --soak."""
+    parser.addoption("--soak", action="store_true", help="tests of reliability at their full length, for `make soak`")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -24,6 +32,42 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset file with an order that is easy to see."""
     return plant(tmp_path_factory.mktemp("planted") / "planted.h5")
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether tests of reliability run at their full length."""
+    return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
+    """The commands that tests of reliability disturb, by name."""
+    return make_jobs(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture
+def faults(record_property: Callable[[str, Any], None]) -> Iterator[Faults]:
+    """Counts faults."""
+    counted = Faults()
+    yield counted
+    record_property("counts", counted.row())
+
+
+@pytest.fixture
+def inputs(record_property: Callable[[str, Any], None]) -> Iterator[Inputs]:
+    """Counts inputs."""
+    counted = Inputs()
+    yield counted
+    record_property("counts", counted.row())
+
+
+@pytest.fixture
+def mutations(record_property: Callable[[str, Any], None]) -> Iterator[Mutations]:
+    """Counts changes of files."""
+    counted = Mutations()
+    yield counted
+    record_property("counts", counted.row())
 
 
 @pytest.fixture

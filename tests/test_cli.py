@@ -24,6 +24,7 @@ from gputhermo import doctor, progress
 from gputhermo.cli import main
 from gputhermo.generate import Status
 from gputhermo.hdf5 import new_file
+from gputhermo.process_run import ProcessRun
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +228,19 @@ def test_a_simulation_that_goes_wrong_ends_in_one_line_and_code_1(tmp_path: Path
     assert main(generate_command(tmp_path)) == 1
     error_line(capsys)
     assert not (tmp_path / "tiny.h5").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+):
+    def advance(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ProcessRun, "advance", advance)
+    assert main(generate_command(folder)) == 2
+    assert "memory" in error_line(capsys)
+    assert not (folder / "tiny.h5").exists()
 
 
 # info
