@@ -1,15 +1,15 @@
 """The dataset file: what it holds, and how it is read. HDF5, which plain h5py reads as well."""
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
 
-from .hdf5 import open_file
-from .parameters import Settings, validate
+from .errors import InputError
+from .hdf5 import attributes, open_file
+from .parameters import Section, Settings, parse_toml, validate, validate_as
 
 FORMAT = "gputhermo dataset"
 FORMAT_VERSION = 2
@@ -121,14 +121,84 @@ def members(split: np.ndarray, name: str) -> list[int]:
     return [int(index) for index in np.flatnonzero(split == SPLITS[name])]
 
 
+class Description(Section):
+    """What the attributes of a dataset file say of it; it has others beside."""
+
+    package_version: str
+    device: Literal["cpu", "cuda"]
+    settings: str
+    """All settings, as TOML."""
+
+
 def open_dataset(path: str | Path) -> h5py.File:
-    """The file, opened for reading; InputError if it is not a dataset of this format."""
-    return open_file(path, FORMAT, FORMAT_VERSION)
+    """The file, opened for reading; InputError if it is not a dataset of this format, or a part of one is missing."""
+    file = open_file(path, FORMAT, FORMAT_VERSION)
+    try:
+        check_arrays(file, settings_of(file))
+    except InputError as error:
+        file.close()
+        raise InputError(f"file = {str(path)!r} is not a whole {FORMAT}: {error}") from None
+    return file
+
+
+def description_of(file: h5py.File) -> Description:
+    """What a dataset file says of itself; InputError if it does not."""
+    said = attributes(file)
+    return validate_as(Description, {name: said[name] for name in Description.model_fields if name in said})
 
 
 def settings_of(file: h5py.File) -> Settings:
-    """The settings that a dataset was made with."""
-    return validate(tomllib.loads(file.attrs["settings"]))
+    """The settings that a dataset was made with; InputError if they are none."""
+    return validate(parse_toml(description_of(file).settings))
+
+
+def check_arrays(file: h5py.File, settings: Settings) -> None:
+    """Raise InputError unless every array is there, of the type and shape that it must have, and rows fit together."""
+    n_processes = n_rows(file, "processes/n_states")
+    n_states = n_rows(file, "states/process")
+    for group, fields, rows in (("processes", PROCESSES, n_processes), ("states", STATES, n_states)):
+        for name, field in fields.items():
+            check_array(file, f"{group}/{name}", field, rows, settings)
+    for name, field in CHUNKED.items():
+        if name != "images" or "images" in file["states"]:
+            check_array(file, f"states/{name}", field, n_states, settings)
+    if "series" in file:
+        rows = n_rows(file, "series/process")
+        for name, field in SERIES.items():
+            check_array(file, f"series/{name}", field, rows, settings)
+    first, counts = (file[f"processes/{name}"][()] for name in ("first_state", "n_states"))
+    if n_states == 0 or (counts < 1).any() or (first != np.cumsum(counts) - counts).any() or counts.sum() != n_states:
+        raise InputError("processes/first_state and n_states are not allowed: they must divide the rows of /states")
+    for name, end in (("n_particles", max(settings.plan.n_particles) + 1), ("split", len(SPLITS))):
+        values = file[f"processes/{name}"][()]
+        if not ((name == "split" or values >= 1) & (values < end)).all():
+            raise InputError(f"processes/{name} is not allowed: a value lies beyond what the settings have")
+    if (file["states/process"][()] != np.repeat(np.arange(n_processes), counts)).any():
+        raise InputError("states/process is not allowed: it must be the row of each state's process")
+
+
+def n_rows(file: h5py.File, name: str) -> int:
+    """Length of an array of the file; InputError if there is none."""
+    array = file.get(name)
+    if not isinstance(array, h5py.Dataset) or not array.shape:
+        raise InputError(f"{name} is missing")
+    return len(array)
+
+
+def check_array(file: h5py.File, name: str, field: Field, rows: int, settings: Settings) -> None:
+    """Raise InputError unless the file has an array of this name, and it is what `field` says."""
+    n_rows(file, name)
+    sizes = {
+        "frames": settings.protocol.frames,
+        "N": max(settings.plan.n_particles),
+        "pixels": settings.image.pixels,
+    }
+    shape = (rows, *(sizes.get(side) or int(side) for side in field.shape))
+    array = file[name]
+    if (array.dtype, array.shape) != (field.dtype, shape):
+        raise InputError(
+            f"{name} = {array.dtype} {array.shape} is not allowed: {np.dtype(field.dtype)} {shape} is needed"
+        )
 
 
 def split_of(file: h5py.File, seed: int | None = None) -> np.ndarray:

@@ -107,9 +107,9 @@ def evaluate(
     """Judge the network in the file `weights` by the test states of the file `dataset`; fills the folder `out`.
 
     Relatives that an earlier run made there are taken up. `report` is called until all is measured, and `stop` asked
-    until results are written; a true answer raises Stopped. Raises InputError for files that cannot be used or do not fit together, if the network
-    may have seen these processes in training, and if `out` has results, or files of another origin in their place;
-    nothing is overwritten then.
+    until results are written; a true answer raises Stopped. Raises InputError for files that cannot be used or do not
+    fit together, if the network may have seen these processes in training, and if `out` has results, or files of
+    another origin in their place; nothing is overwritten then.
     """
     settings, out = settings or EvaluateSettings(), Path(out)
     origin, network = read_description(weights), load_network(weights)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .backend import CpuBackend
-from .dataset import members, open_dataset, settings_of, split_of
+from .dataset import description_of, members, open_dataset, settings_of, split_of
 from .rasterize import render
 
 
@@ -29,7 +29,7 @@ class Feed:
         """
         self._file = open_dataset(path)
         self.settings = settings_of(self._file)
-        self.simulated = {name: str(self._file.attrs[name]) for name in ("package_version", "device")}
+        self.simulated = description_of(self._file).model_dump(include={"package_version", "device"})
         processes = self._file["processes"]
         self._n_particles = processes["n_particles"][()]
         self._split = split_of(self._file, split_seed)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,14 +20,28 @@ def open_file(path: str | Path, file_format: str, newest: int) -> h5py.File:
     The attributes format and format_version of a file say so.
     """
     file = open_whole(path)
-    if file.attrs.get("format") != file_format:
+    said = attributes(file)
+    version = said.get("format_version")
+    if said.get("format") != file_format or not isinstance(version, int):
         file.close()
         raise InputError(f"file = {str(path)!r} is not a {file_format} file")
-    version = int(file.attrs["format_version"])
     if version > newest:
         file.close()
         raise InputError(f"file = {str(path)!r} has format version {version}; this gputhermo reads up to {newest}")
     return file
+
+
+def attributes(file: h5py.File) -> dict[str, Any]:
+    """The attributes of a file that are a number or a text, as Python's; whoever made it may have put others there."""
+    found = {}
+    for name in file.attrs:
+        try:
+            value = file.attrs[name]
+        except (OSError, TypeError, ValueError):  # of a type that NumPy does not have
+            continue
+        if isinstance(value, str | np.generic):
+            found[name] = value.item() if isinstance(value, np.generic) else value
+    return found
 
 
 def open_whole(path: str | Path) -> h5py.File:

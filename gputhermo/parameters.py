@@ -280,13 +280,23 @@ def validate_as(model: type[AnySection], values: dict[str, Any]) -> AnySection:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The contents of a TOML file."""
+    """The contents of a TOML file; InputError if it cannot be read, or is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"config = {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # those of parse_toml and of the encoding
         raise InputError(f"config = {str(path)!r} is not a TOML file: {error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What TOML text says; InputError if it is none."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError("not TOML: arrays or tables are nested too deep") from None
+    except ValueError as error:  # also numbers of thousands of digits, which Python refuses
+        raise InputError(f"not TOML: {error}") from None
 
 
 def to_toml(settings: Settings) -> str:

@@ -30,6 +30,7 @@ from .dataset import (
     Field,
     flatten,
     open_dataset,
+    settings_of,
     split_processes,
 )
 from .errors import InputError, Stopped
@@ -122,7 +123,7 @@ class Parts:
     def _is_this_dataset(self) -> bool:
         """Whether `out` was made with these settings, by a run that was killed after its last rename, for example."""
         with open_dataset(self.out) as file:
-            return bool(file.attrs["settings"] == to_toml(self.settings))
+            return settings_of(file) == self.settings
 
     def close(self) -> None:
         """Let other processes work in the folder."""

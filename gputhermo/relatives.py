@@ -28,9 +28,9 @@ import tomli_w
 import torch
 
 from .backend import Backend, CpuBackend, select
-from .dataset import members, open_dataset, settings_of, split_of
+from .dataset import description_of, members, open_dataset, settings_of, split_of
 from .errors import InputError, Stopped
-from .hdf5 import new_file, open_file, open_whole
+from .hdf5 import attributes, new_file, open_file, open_whole
 from .outfile import check_parent
 from .parameters import EvaluateSettings, validate
 from .process import compile_process, estimated_cost, plan_processes, whole_steps
@@ -131,13 +131,15 @@ class RelativesRun:
         if not test:
             raise InputError(f"file = {str(dataset)!r} has no test process; at least 1 is needed")
         planned = plan_processes(self.dataset_settings)
+        if [compile_process(process, self.dataset_settings).n_clips for process in planned] != n_states.tolist():
+            raise InputError(f"file = {str(dataset)!r} is not allowed: its processes are not those of its settings")
         self.processes = [planned[index] for index in test]
         self.costs = self._costs(n_states)
         check_parent(out)
         self.finished = out.exists()
         if self.finished:
             with open_relatives(out) as file:
-                if file.attrs["recipe"] != self.recipe:
+                if attributes(file).get("recipe") != self.recipe:
                     raise InputError(mismatch(out))
         folder = out.with_name(out.name + ".parts")
         self.folder = WorkFolder(folder, self.recipe, mismatch=mismatch(folder))
@@ -280,8 +282,7 @@ def describe(dataset: h5py.File, settings: EvaluateSettings, split_seed: int | N
             "device": backend.name.partition(":")[0],
             "evaluate": settings.model_dump(mode="json", include={"seed", "settle_time", "split_fractions"}),
             "dataset": {
-                "package_version": str(dataset.attrs["package_version"]),
-                "device": str(dataset.attrs["device"]),
+                **description_of(dataset).model_dump(include={"package_version", "device"}),
                 "settings": settings_of(dataset).model_dump(mode="json"),
             },
         }

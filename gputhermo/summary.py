@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .dataset import GUARDS, PROCESSES, SPLITS, STATES, flatten, open_dataset, settings_of
+from .dataset import GUARDS, PROCESSES, SPLITS, STATES, description_of, flatten, open_dataset, settings_of
 from .parameters import PRESETS, Settings
 
 
@@ -108,7 +108,7 @@ def read_tables(path: str | Path) -> Tables:
             path=Path(path),
             file_bytes=Path(path).stat().st_size,
             format_version=int(file.attrs["format_version"]),
-            package_version=str(file.attrs["package_version"]),
+            package_version=description_of(file).package_version,
             settings=settings_of(file),
             arrays=tuple(stored_arrays(file)),
             states={name: file[f"states/{name}"][()] for name in STATES},
