@@ -119,6 +119,10 @@ class Parts:
             "settings, another version or another kind of device",
             refusal=None if resume else earlier,
         )
+        if out.exists() and not self.finished:
+            self.folder.remove()
+            self.folder.close()
+            raise InputError(f"out is in use: another process has just made {str(out)!r}")
 
     def _is_this_dataset(self) -> bool:
         """Whether `out` was made with these settings, by a run that was killed after its last rename, for example."""

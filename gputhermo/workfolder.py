@@ -32,6 +32,8 @@ def claimed(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"out is in use: another process works in {str(path)!r}") from None
+        if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise InputError(f"out is in use: another process has just removed {str(path)!r}")
         yield
     finally:
         os.close(descriptor)

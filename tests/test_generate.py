@@ -2,18 +2,14 @@
 
 import errno
 import os
-import random
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from gputhermo import parts
 from gputhermo.backend import CpuBackend
 from gputhermo.clips import ClipDataset
 from gputhermo.errors import InputError, Stopped
@@ -24,6 +20,7 @@ from gputhermo.parts import Parts, ProcessData
 from gputhermo.process import plan_processes
 from gputhermo.process_run import ProcessRun
 from gputhermo.simulate import Simulation
+from gputhermo.workfolder import WorkFolder
 
 TINY = validate(
     {
@@ -67,16 +64,16 @@ def test_stopped_after_every_launch(reference: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(Simulation.advance, "__defaults__", (2_000,))
     out = tmp_path / "tiny.h5"
     stops = 0
-    parts = out.with_name("tiny.h5.parts")
+    folder = out.with_name("tiny.h5.parts")
     while not out.exists():
         try:
-            generate(TINY, out, device="cpu", resume=True, stop=lambda: len(list(parts.glob("process-*.h5"))) < 16)
+            generate(TINY, out, device="cpu", resume=True, stop=lambda: len(list(folder.glob("process-*.h5"))) < 16)
         except Stopped:
             stops += 1
             assert stops < 1000
     assert stops > 10
     assert out.read_bytes() == reference.read_bytes()
-    assert not parts.exists()
+    assert not folder.exists()
 
 
 def test_the_simulation_goes_on_while_a_process_is_written(
@@ -128,48 +125,15 @@ def test_damaged_work_is_done_again(reference: Path, tmp_path: Path, monkeypatch
     """A part, and the checkpoint of a process in flight."""
     monkeypatch.setattr(Simulation.advance, "__defaults__", (2_000,))
     out = tmp_path / "tiny.h5"
-    parts = out.with_name("tiny.h5.parts")
+    folder = out.with_name("tiny.h5.parts")
     with pytest.raises(Stopped):
-        generate(TINY, out, device="cpu", stop=lambda: len(list(parts.glob("process-*.h5"))) >= 3)
+        generate(TINY, out, device="cpu", stop=lambda: len(list(folder.glob("process-*.h5"))) >= 3)
     for name in ("process-*.h5", "flight-*.safetensors"):
-        damaged = sorted(parts.glob(name))[0]
+        damaged = sorted(folder.glob(name))[0]
         content = bytearray(damaged.read_bytes())
         content[len(content) // 2] ^= 1
         damaged.write_bytes(content)
     generate(TINY, out, device="cpu", resume=True)
-    assert out.read_bytes() == reference.read_bytes()
-
-
-KILLED = """
-import sys
-import gputhermo.generate as module
-from gputhermo.backend import CpuBackend
-from gputhermo.simulate import Simulation
-module.CHECKPOINT_INTERVAL = 0.0
-Simulation.advance.__defaults__ = (2_000,)
-settings = module.Settings.model_validate_json(sys.argv[1])
-print("begun", flush=True)
-module.generate(settings, sys.argv[2], device=CpuBackend(1), resume=True)
-"""
-
-
-def test_killed_at_random_moments(reference: Path, tmp_path: Path):
-    """kill -9 while it simulates, checkpoints, draws and writes; the file is the uninterrupted run's, bit for bit."""
-    out = tmp_path / "tiny.h5"
-    moments = random.Random(1)
-    kills = 0
-    command = [sys.executable, "-c", KILLED, TINY.model_dump_json(), str(out)]
-    while not out.exists():
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            if kills < 8:
-                time.sleep(moments.uniform(0.02, 0.4))
-                process.send_signal(signal.SIGKILL)
-                kills += process.wait() == -signal.SIGKILL
-            else:
-                assert process.wait() == 0
-    assert kills >= 3
     assert out.read_bytes() == reference.read_bytes()
 
 
@@ -243,6 +207,20 @@ def test_folder_belongs_to_one_run_at_a_time(tmp_path: Path):
 
     with pytest.raises(Stopped):
         generate(TINY, out, device="cpu", stop=stop)
+
+
+def test_a_file_that_another_run_makes_at_the_last_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is not there when it is looked for, and there once the folder is claimed."""
+    out = tmp_path / "tiny.h5"
+
+    def claim(*arguments: object, **options: object) -> WorkFolder:
+        out.write_text("of the other run")
+        return WorkFolder(*arguments, **options)
+
+    monkeypatch.setattr(parts, "WorkFolder", claim)
+    with pytest.raises(InputError, match="another process has just made"):
+        generate(TINY, out, device="cpu")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of the other run"]
 
 
 def test_contents(reference: Path):

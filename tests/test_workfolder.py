@@ -1,5 +1,6 @@
 """A folder belongs to one process at a time, and to one recipe until it is removed."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_another_process_keeps_it_until_it_is_killed(tmp_path: Path):
             begin(tmp_path / "work")
         process.kill()
     begin(tmp_path / "work")
+
+
+def test_a_folder_that_its_owner_removed_meanwhile_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Between opening the folder and locking it."""
+    path, flock = tmp_path / "work", fcntl.flock
+
+    def late(*arguments: int) -> None:
+        path.rmdir()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(InputError, match="another process has just removed"), claimed(path):
+        pass
 
 
 def test_the_recipe_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
