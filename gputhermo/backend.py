@@ -35,6 +35,8 @@ class Backend(ABC):
     """Replicas that it is worth having in flight at once."""
     slot_memory: int
     """Bytes that they may take."""
+    memory: int
+    """Bytes that there are."""
 
     @abstractmethod
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
@@ -69,6 +71,7 @@ class CpuBackend(Backend):
         self.n_threads = n_threads or available_cores()
         self.n_slots = 2 * self.n_threads
         self.slot_memory = 2**29
+        self.memory = host_memory()
         self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="gputhermo")
 
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
@@ -100,6 +103,7 @@ class CudaBackend(Backend):
             self.xp = np
             self.n_slots = 2
             self.slot_memory = 2**29
+            self.memory = host_memory()
             self.threads_per_block = threads_per_block or 2
             return
         if not cuda.is_available():
@@ -119,7 +123,8 @@ class CudaBackend(Backend):
         self.xp = cupy
         self.threads_per_block = threads_per_block or 128
         self.n_slots = 4 * cuda.get_current_device().MULTIPROCESSOR_COUNT
-        self.slot_memory = cupy.cuda.Device(device).mem_info[0] // 2
+        free, self.memory = cupy.cuda.Device(device).mem_info
+        self.slot_memory = free // 2
 
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
         """See `Backend.run`."""
@@ -178,6 +183,11 @@ def as_numpy(array: Any) -> np.ndarray:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def host_memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def select(device: str = "auto", n_threads: int | None = None) -> Backend:

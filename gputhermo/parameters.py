@@ -17,6 +17,9 @@ from .errors import InputError
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+FewNumbers = Field(min_length=1, max_length=1000)
+LONGEST_SHOWN = 100
+"""Characters of a value in a message."""
 AnySection = TypeVar("AnySection", bound="Section")
 Preset = TypeVar("Preset")
 
@@ -30,11 +33,12 @@ class Section(BaseModel):
 class GasSettings(Section):
     """The gas and its container."""
 
-    box_length: Positive = 300.0
-    """L, height of the container and its length with the piston drawn out."""
-    interaction_strength: Positive = 10_000.0
+    box_length: Annotated[float, Field(gt=4, le=100_000)] = 300.0
+    """L, height of the container and its length with the piston drawn out; a particle has room in half of it, and
+    images keep positions in float32, to a thousandth of R in the largest."""
+    interaction_strength: Annotated[float, Field(gt=0, le=1e12)] = 10_000.0
     """C_int of pairs and walls, Eq. (3); stiff enough that particles overlap by a few per cent of R."""
-    temperature: NonNegative = 1.0
+    temperature: Annotated[float, Field(ge=0, le=1e12)] = 1.0
     """T0 of the Maxwell distribution that initial velocities are drawn from; 1 by the choice of units."""
     exact_energy: bool = False
     """Scale the initial velocities to a kinetic energy of exactly N T0, as a macroscopically equivalent twin needs."""
@@ -63,9 +67,9 @@ class ProtocolSettings(Section):
     hold_time: Positive = 200.0
     """Time between strokes (ours: the paper says "a while"). Sound crosses the box about once in it; at N = 2000 and
     speed 0.5 flow modes have not died out, so their amplitudes are stored with each state."""
-    n_cycles: Count = 3
+    n_cycles: Annotated[int, Field(ge=1, le=10_000)] = 3
     """Cycles L -> L/2 -> L in a process."""
-    frames: Count = 5
+    frames: Annotated[int, Field(ge=1, le=1000)] = 5
     """Snapshots in a clip, which is one microscopic state."""
     frame_interval: Positive = 1.0
     """Time between them; the last one is taken at the end of the hold (ours: "around the end")."""
@@ -83,10 +87,10 @@ class ProtocolSettings(Section):
 class PlanSettings(Section):
     """Which processes a dataset consists of."""
 
-    n_particles: Annotated[tuple[Count, ...], Field(min_length=1)] = (500, 1000, 1500, 2000)
-    push_speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.5)
-    pull_speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.5)
-    strokes: Annotated[tuple[Positive, ...], Field(min_length=1)] = (
+    n_particles: Annotated[tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], FewNumbers] = (500, 1000, 1500, 2000)
+    push_speeds: Annotated[tuple[Positive, ...], FewNumbers] = (0.1, 0.5)
+    pull_speeds: Annotated[tuple[Positive, ...], FewNumbers] = (0.1, 0.5)
+    strokes: Annotated[tuple[Positive, ...], FewNumbers] = (
         150.0,
         75.0,
         50.0,
@@ -107,10 +111,11 @@ class PlanSettings(Section):
 class ImageSettings(Section):
     """From positions to images."""
 
-    pixels: Count = 256
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 256
     """Side of an image."""
-    raster_pixels: Count = 1560
-    """Side of the raster in which discs are drawn before the Lanczos filter reduces it."""
+    raster_pixels: Annotated[int, Field(ge=1, le=16_384)] = 1560
+    """Side of the raster in which discs are drawn before the Lanczos filter reduces it. The largest takes 0.3 GB for
+    each image that is drawn at the same time."""
 
     @model_validator(mode="after")
     def _reduces(self) -> "ImageSettings":
@@ -172,7 +177,7 @@ class TrainSettings(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = RECIPES["paper"]["epochs"]
     """Times that every process of the training set is seen (ours). Default by network, see RECIPES; "paper" takes 80
     minutes on two CPU cores."""
-    processes_per_step: Count = 2
+    processes_per_step: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
     states a step are many already, as all pairs of them count."""
     learning_rate: Positive = RECIPES["paper"]["learning_rate"]
@@ -187,7 +192,8 @@ class TrainSettings(Section):
     @classmethod
     def _by_recipe(cls, values: Any) -> Any:
         """What is not given is as the network's recipe has it."""
-        return {**RECIPES.get(str(values.get("network")), {}), **values} if isinstance(values, dict) else values
+        network = values.get("network") if isinstance(values, dict) else None
+        return {**RECIPES[network], **values} if isinstance(network, str) and network in RECIPES else values
 
 
 class EvaluateSettings(Section):
@@ -199,7 +205,7 @@ class EvaluateSettings(Section):
     """Time from the insertion of a partition, or its removal, to the last snapshot (ours: the paper says "a short
     time"). In the clip of the paper's gas that ends then, the strip of 2R that a removed partition leaves is filled to
     0.98 of the mean density (0.81 after 5, 0.94 after 10, 1.00 after 50). Sound takes some 200 to cross the box."""
-    split_fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
+    split_fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], FewNumbers] = (
         0.2,
         0.3,
         0.4,
@@ -316,13 +322,28 @@ def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
 def one_line(error: ValidationError, model: type[Section]) -> str:
     """Field, value and what is allowed, of the first thing that is wrong."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(name_of(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{field} is not a setting; allowed there: {', '.join(fields_beside(first['loc'], model))}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{field}: {message}"
-    return f"{field} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+    return f"{field} = {shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
+
+
+def name_of(part: int | str) -> str:
+    """A part of a field's name, in quotes if it is no name that we would give."""
+    text = str(part)
+    return text if text.isidentifier() or text.isdecimal() else shown(text)
+
+
+def shown(value: Any) -> str:
+    """A value as a user wrote it, but for what is too long for a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits, or something with one in it
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def fields_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:

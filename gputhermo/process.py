@@ -11,6 +11,8 @@ from .parameters import Settings
 
 MOST_STEPS = 2**53
 """Of a process; up to here every step has a number of its own in float64."""
+MOST_SNAPSHOTS = 10**7
+"""Of a dataset: a hundred times the paper's set."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def whole_steps(name: str, time: float, grid_step: float) -> int:
             f"{name} = {time:.6g} is not allowed: a positive multiple of the time step {grid_step:g} is needed"
         )
     return steps
+
+
+def steps_between_samples(interval: float, grid_step: float) -> int:
+    """Steps between two entries of time series that are `interval` apart; 0 for none, if that is 0."""
+    return whole_steps("series.interval", interval, grid_step) if interval > 0.0 else 0
 
 
 def compile_protocol(protocol: Protocol, grid_step: float, frames: int, frame_interval: float) -> Timetable:
@@ -220,8 +227,12 @@ def plan_processes(settings: Settings) -> list[Process]:
     plan, box_length = settings.plan, settings.gas.box_length
     for stroke in plan.strokes:
         n = 0.5 * box_length / stroke
-        if n < 1.0 - 1e-9 or abs(n - round(n)) > 1e-9 * n:
-            raise InputError(f"plan.strokes = {stroke:g} is not allowed: each must divide L/2 = {0.5 * box_length:g}")
+        if not 1.0 - 1e-9 <= n <= MOST_SNAPSHOTS or abs(n - round(n)) > 1e-9 * n:
+            raise InputError(
+                f"plan.strokes = {stroke:g} is not allowed: each must divide L/2 = {0.5 * box_length:g}, at most "
+                f"{MOST_SNAPSHOTS} times"
+            )
+    check_size(settings)
     processes: list[Process] = []
     for n_particles in plan.n_particles:
         for push_speed in plan.push_speeds:
@@ -243,6 +254,24 @@ def plan_processes(settings: Settings) -> list[Process]:
                                 )
                             )
     return processes
+
+
+def check_size(settings: Settings) -> None:
+    """Raise InputError if a dataset would have more than MOST_SNAPSHOTS."""
+    plan, protocol = settings.plan, settings.protocol
+    moves = [round(0.5 * settings.gas.box_length / stroke) for stroke in plan.strokes]
+    n_states = sum(
+        1 + protocol.n_cycles * (n_pushes + n_pulls)
+        for push_rank, n_pushes in enumerate(moves)
+        for pull_rank, n_pulls in enumerate(moves)
+        if abs(push_rank - pull_rank) <= plan.max_rank_difference
+    )
+    n_snapshots = n_states * len(plan.n_particles) * len(plan.push_speeds) * len(plan.pull_speeds) * protocol.frames
+    if n_snapshots > MOST_SNAPSHOTS:
+        raise InputError(
+            f"plan.strokes, protocol.n_cycles = {protocol.n_cycles} and protocol.frames = {protocol.frames} make "
+            f"{n_snapshots:.2g} snapshots; at most {MOST_SNAPSHOTS} are allowed"
+        )
 
 
 def compile_process(process: Process, settings: Settings) -> Timetable:

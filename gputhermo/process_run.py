@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Backend
+from .backend import Backend, layout
+from .errors import InputError
 from .initialize import draw
 from .parameters import Settings
-from .process import Process, Timetable, compile_process, estimated_cost
+from .process import Process, Timetable, compile_process, estimated_cost, steps_between_samples
 from .simulate import Recording, Simulation
 
 
@@ -41,11 +42,15 @@ def draw_process(
     return positions[0], velocities[0]
 
 
-def slot_bytes(n_max: int, tables: Sequence[Timetable]) -> int:
-    """About what a slot takes: its record, and half a kilobyte of state and workspace a particle."""
+def slot_bytes(n_max: int, tables: Sequence[Timetable], sample_steps: int = 0) -> int:
+    """About what a slot takes: its record, and half a kilobyte of state and workspace a particle.
+
+    `sample_steps` are those between two entries of the time series, 0 without.
+    """
     n_snapshots = max(len(table.snapshot_step) for table in tables)
     n_clips = max(table.n_clips for table in tables)
-    return n_max * (8 * n_snapshots + 32 * n_clips + 512)
+    n_samples = max(table.n_steps for table in tables) // sample_steps if sample_steps else 0
+    return n_max * (8 * n_snapshots + 32 * n_clips + 512) + 8 * layout.N_SUMS * n_samples
 
 
 class ProcessRun:
@@ -69,7 +74,8 @@ class ProcessRun:
     ):
         """`start` gives the initial state of each, `name` is what errors call them; at least one process is needed.
 
-        `checkpoint` gives what an earlier run saved of a process, by its index, if there is such.
+        `checkpoint` gives what an earlier run saved of a process, by its index, if there is such. InputError if the
+        device has too little memory for one of them.
         """
         self.settings = settings
         self.start = start
@@ -81,9 +87,15 @@ class ProcessRun:
         self.flying: dict[int, Process] = {}
         tables = list(self.tables.values())
         n_max = max(process.n_particles for process in processes)
-        room = backend.slot_memory // slot_bytes(n_max, tables)
+        size = slot_bytes(n_max, tables, steps_between_samples(series_interval, settings.integrator.grid_step))
+        if size > backend.memory:
+            raise InputError(
+                f"plan.n_particles = {n_max}, {max(len(table.snapshot_step) for table in tables)} snapshots and "
+                f"series.interval = {series_interval:g} are not allowed: a process of them takes {size / 1e9:.3g} GB, "
+                f"and {backend.name} has {backend.memory / 1e9:.3g} GB of memory"
+            )
         self.simulation = Simulation(
-            n_slots=max(1, min(backend.n_slots, len(tables), room)),
+            n_slots=max(1, min(backend.n_slots, len(tables), backend.slot_memory // size)),
             n_max=n_max,
             timetables=tables,
             integrator=settings.integrator,

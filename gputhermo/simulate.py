@@ -15,7 +15,7 @@ from .errors import InputError, SimulationError
 from .guards import Guards, Recorded, Start, examine, measure_start, rerun_protocol
 from .observables import Series, series_from_sums
 from .parameters import IntegratorSettings
-from .process import Protocol, Timetable, compile_protocol, whole_steps
+from .process import Protocol, Timetable, compile_protocol, steps_between_samples
 from .state import ReplicaBatch
 
 LAUNCH_BUDGET = 2_000_000
@@ -99,9 +99,7 @@ class Simulation:
         self.buffers = buffers or Buffers(n_window_steps=Buffers.n_window_steps * integrator.substeps)
         self.n_slots = n_slots
         self.n_max = n_max
-        self.sample_steps = (
-            whole_steps("series.interval", series_interval, integrator.grid_step) if series_interval > 0.0 else 0
-        )
+        self.sample_steps = steps_between_samples(series_interval, integrator.grid_step)
         n_segments = max(len(table.segment_end) for table in timetables)
         n_snapshots = max(1, max(len(table.snapshot_step) for table in timetables))
         n_clips = max(1, max(table.n_clips for table in timetables))
