@@ -156,7 +156,8 @@ def check_arrays(file: h5py.File, settings: Settings) -> None:
     """Raise InputError unless every array is there, of the type and shape that it must have, and rows fit together."""
     n_processes = n_rows(file, "processes/n_states")
     n_states = n_rows(file, "states/process")
-    for group, fields, rows in (("processes", PROCESSES, n_processes), ("states", STATES, n_states)):
+    guards = {} if attributes(file)["format_version"] == 1 else GUARDS  # format 1 has none
+    for group, fields, rows in (("processes", PROCESSES | guards, n_processes), ("states", STATES, n_states)):
         for name, field in fields.items():
             check_array(file, f"{group}/{name}", field, rows, settings)
     for name, field in CHUNKED.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gputhermo.dataset import CHUNKED, FORMAT, FORMAT_VERSION, PROCESSES, SPLITS, STATES
+from gputhermo.dataset import CHUNKED, FORMAT, FORMAT_VERSION, GUARDS, PROCESSES, SPLITS, STATES
 from gputhermo.hdf5 import new_file
 from gputhermo.parameters import ImageSettings, PlanSettings, ProtocolSettings, Settings, to_toml
 
@@ -37,7 +37,8 @@ def plant(path: Path, n_train: int = 12, n_validation: int = 3, n_test: int = 6,
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["settings"] = to_toml(settings)
         file.attrs["package_version"], file.attrs["device"] = "0", "cpu"
-        for group, fields, n_rows in (("states", CHUNKED | STATES, len(levels)), ("processes", PROCESSES, n_processes)):
+        tables = ("states", CHUNKED | STATES, len(levels)), ("processes", PROCESSES | GUARDS, n_processes)
+        for group, fields, n_rows in tables:
             for name, field in fields.items():
                 shape = n_rows, *(widths.get(side) or int(side) for side in field.shape)
                 values = given.get(f"{group}/{name}", np.zeros(shape))
