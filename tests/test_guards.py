@@ -2,6 +2,7 @@
 
 import json
 import logging
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -394,6 +395,20 @@ def test_the_unusual_is_a_line_and_a_count(
     assert "guards: 8 warnings; " in capsys.readouterr().out
     with h5py.File(file) as data:
         assert (data["processes/warnings"][()] == 1).all()
+
+
+def test_the_script_that_measures_the_guards(tmp_path: Path):
+    """A process of the paper's set, of 500 particles and seven states."""
+    script = runpy.run_path(str(ROOT / "scripts" / "measure_guards.py"))
+    assert script["main"](["--out", str(tmp_path / "guards.md"), "--processes", "84"]) == 0
+    lines = (tmp_path / "guards.md").read_text().splitlines()
+    rows = {
+        cells[1]: cells[2:-1] for cells in ([cell.strip() for cell in line.split("|")] for line in lines) if cells[1:]
+    }
+    assert rows["84"][:4] == ["500", "0.5, 0.5", "150, 150", "7"]
+    bounds = rows["**impossible above**"]
+    for column in (6, 8, 9, 10):
+        assert 0.0 < float(rows["84"][column]) < float(bounds[column])
 
 
 def test_a_file_of_format_1_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
