@@ -1,6 +1,7 @@
 # make demo    the main job, small: environment, simulation, training, axioms, report
 # make test    environment and tests
 # make gpu     on a machine with an NVIDIA GPU: its tests, then every figure of it in docs/results/gpu.json
+# make soak    a quarter of an hour of kills, full disks, bad input and damaged files, counted in docs/results/soak.json
 # make lint    formatting, common mistakes, types (`make types` alone for the last)
 # make docs    the documentation as a web site, in build/docs
 # make clean   removes the environment and whatever was built
@@ -12,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test gpu lint types docs clean
+.PHONY: demo test gpu soak lint types docs clean
 
 demo: .venv/installed
 	mkdir -p out
@@ -30,6 +31,9 @@ CUDA ?= 13
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-test .venv/installed-cuda$(CUDA))
 	$(GPU_PYTHON) -m pytest -m gpu
 	$(GPU_PYTHON) scripts/gpu_report.py --out docs/results/gpu.json
+
+soak: .venv/installed-test
+	nice $(BIN)/python scripts/soak.py --json docs/results/soak.json
 
 lint: .venv/installed-dev types
 	$(BIN)/ruff format --check .

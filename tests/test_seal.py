@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counts import Mutations
 from planted_dataset import plant
 
 from gputhermo import seal as module
 from gputhermo.checkpoint import BEST
 from gputhermo.errors import InputError
 from gputhermo.parameters import TrainSettings
-from gputhermo.seal import BLANK, MARK, check_seal, seal, sealed
+from gputhermo.seal import BLANK, MARK, check_seal, is_whole, seal, sealed
 from gputhermo.train import train
 
 N_MUTATIONS = 1000
@@ -42,7 +43,8 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["planted.h5", "run/checkpoint.safetensors", f"run/{BEST}"])
-def test_no_damage_goes_unnoticed(folder: Path, tmp_path: Path, name: str):
+def test_no_damage_goes_unnoticed(folder: Path, tmp_path: Path, name: str, mutations: Mutations):
+    mutations.what = Path(name).name
     content = (folder / name).read_bytes()
     random = np.random.default_rng(5)
     copy = tmp_path / "copy"
@@ -52,8 +54,11 @@ def test_no_damage_goes_unnoticed(folder: Path, tmp_path: Path, name: str):
         damaged = mutated(content, random)
         copy.write_bytes(damaged)
         if damaged != content:
-            with pytest.raises(InputError, match=r"copy' is (damaged|not one that gputhermo wrote, or a damaged one)"):
-                check_seal(copy)
+            mutations.tried += 1
+            mutations.undetected += is_whole(copy)
+    assert mutations.undetected == 0
+    with pytest.raises(InputError, match=r"copy' is (damaged|not one that gputhermo wrote, or a damaged one)"):
+        check_seal(copy)
 
 
 def test_hash_is_that_of_the_file_with_zeros_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
