@@ -1,154 +1,180 @@
-"""Statistical mechanics: what long runs must average to, with confidence intervals in place of tolerances.
+"""Statistical mechanics: the studies of scripts/validation with few replicas, and the closed forms they use.
 
-Every test states what it samples. Samples are further apart than the time in which the gas forgets, so they count as
-independent; seeds are fixed, so a test that passes passes always. P_VALUE is the chance that a correct program would
-have failed when the seed was chosen.
+`scripts/validate_physics.py` runs the same studies at full length. Seeds are fixed, so a test that passes passes always.
 """
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
-from gases import random_gas
+import validate_physics
 from scipy import integrate, stats
+from validation import (
+    adiabat,
+    check,
+    energy_error,
+    equation_of_state,
+    excluded,
+    heating,
+    heating_share,
+    irreversibility,
+    momentum,
+    piston_pressure,
+    relaxation,
+    velocities,
+    work_distribution,
+)
 
-from gputhermo import Hold, Protocol, ReplicaBatch, Stroke, simulate
-from gputhermo.entropy import VIRIAL_RATIOS
-from gputhermo.parameters import IntegratorSettings
+from gputhermo.backend import CpuBackend
+from gputhermo.parameters import validate
+from gputhermo.process import plan_processes
 
-pytestmark = pytest.mark.physics
-
-P_VALUE = 1e-3
-STIFFNESS = 10_000.0
-DIAMETER = 2.0
-
-
-def second_virial(temperature: float) -> float:
-    """B2 = pi * integral of (1 - exp(-u/T)) r dr from 0 to 2R, for u = C/2 (2R - r)^2."""
-
-    def integrand(r: float) -> float:
-        return (1.0 - np.exp(-0.5 * STIFFNESS * (DIAMETER - r) ** 2 / temperature)) * r
-
-    return np.pi * integrate.quad(integrand, 0.0, DIAMETER, points=[DIAMETER - 0.1])[0]
-
-
-def compressibility(density: float, temperature: float) -> float:
-    """Z = P / (rho T) of the virial sum, for hard discs of the diameter that gives the soft ones' B2."""
-    b2 = second_virial(temperature)
-    return 1.0 + sum(b * (b2 * density) ** (n + 1) for n, b in enumerate(VIRIAL_RATIOS))
-
-
-def test_virial_sum_of_hard_discs() -> None:
-    """The reference itself, where it is published: packing fraction 0.1 and 0.3 of hard discs, B2 = pi sigma^2 / 2."""
-    cold = 1e-9
-    assert compressibility(0.1 / np.pi, cold) == pytest.approx(1.236144, abs=2e-6)
-    assert compressibility(0.3 / np.pi, cold) == pytest.approx(2.0632, abs=1e-3)
-
-
-@pytest.mark.parametrize("packing_fraction", [0.1, 0.2])
-def test_equation_of_state(packing_fraction: float) -> None:
-    """P / T of the gas, from the impulses on two walls, is rho Z(rho) at the density away from the walls.
-
-    The container is 40 x 400 so that its corners, where pressure on the wall is higher, weigh little: they add less
-    than 0.1% to the pressure on the long walls. Layers at the walls end within 4 diameters. 8 replicas of 400 time
-    units after 100; 0.5 million steps each.
-    """
-    length, height, margin = 40.0, 400.0, 4.0 * DIAMETER
-    n_particles = round(packing_fraction / np.pi * (length - 2.0) * (height - 2.0))
-    states = [random_gas(n_particles, length, height, seed=seed) for seed in range(8)]
-    batch = ReplicaBatch.from_arrays(*zip(*states, strict=True), STIFFNESS)
-    protocol = Protocol(length, height, [Hold(100.0, record=False)] + [Hold(2.0)] * 200)
-    differences = []
-    for recording in simulate(batch, protocol, device="cpu", frames=1, series_interval=100.0):
-        temperature = recording.kinetic_energy.mean() / n_particles
-        on_long_walls = recording.series.pressure[1:, :2].mean() * height / (height - 2.0)
-        x, y = recording.phase_points[:, :, 0], recording.phase_points[:, :, 1]
-        inside = (margin < x) & (x < length - margin) & (margin < y) & (y < height - margin)
-        density = inside.sum(axis=1).mean() / ((length - 2.0 * margin) * (height - 2.0 * margin))
-        expected = density * compressibility(density, temperature)
-        differences.append(on_long_walls / temperature / expected - 1.0)
-    assert stats.sem(differences) < 0.003, "the test must be sharp"
-    assert stats.ttest_1samp(differences, 0.0).pvalue > P_VALUE
+SMALL_GASES = (
+    adiabat.Gas(ideal=True, n_particles=40, length=352.0, speeds=(0.008, 0.016), settle=1000.0, resolution=0.05),
+    adiabat.Gas(ideal=False, n_particles=150, length=98.0, speeds=(0.01, 0.04), settle=100.0, resolution=0.02),
+)
+SMALL_PLAN = validate(
+    {
+        "gas": {"box_length": 60.0},
+        "protocol": {"hold_time": 20.0, "n_cycles": 2},
+        "plan": {"n_particles": [100, 150], "push_speeds": [0.5, 1.0], "pull_speeds": [0.5, 1.0], "strokes": [30.0]},
+    }
+)
+STUDIES: list[tuple[ModuleType, dict[str, Any]]] = [
+    (energy_error, {"n_replicas": 32, "timesteps": energy_error.WORST}),
+    (heating, {"n_replicas": 16}),
+    (heating_share, {"processes": plan_processes(SMALL_PLAN), "settings": SMALL_PLAN}),
+    (momentum, {"n_replicas": 4}),
+    (velocities, {"n_replicas": 32}),
+    (equation_of_state, {"n_replicas": 8, "packing_fractions": (0.1, 0.3)}),
+    (adiabat, {"n_replicas": 12, "gases_compressed": SMALL_GASES}),
+    (work_distribution, {"n_replicas": 16, "n_gases": 64}),
+    (piston_pressure, {"n_replicas": 64, "speeds": (-0.3, 0.0, 1.5)}),
+    (irreversibility, {"n_replicas": 16, "speeds": (0.4, 0.8, 1.6)}),
+    (relaxation, {"n_gentle": 320, "n_paper": 0}),
+]
 
 
-def test_equipartition() -> None:
-    """The share of the x direction in the kinetic energy of a gas that began with all motion along x.
-
-    At fixed energy the 2N velocity components are uniform on a sphere, so K_x / K follows the beta distribution
-    (N/2, N/2): mean 1/2, variance 1 / (4 (N + 1)). 8 replicas x 40 samples, 10 apart, after 100; 0.5 million steps
-    each.
-    """
-    n_particles, length = 100, 40.0
-    states = [random_gas(n_particles, length, length, seed=seed) for seed in range(8)]
-    along_x = [np.stack([np.sqrt(2.0) * v[:, 0], np.zeros(n_particles)], axis=1) for _, v in states]
-    batch = ReplicaBatch.from_arrays([x for x, _ in states], along_x, STIFFNESS)
-    protocol = Protocol(length, length, [Hold(500.0)])
-    shares = []
-    for recording in simulate(batch, protocol, device="cpu", frames=1, series_interval=10.0):
-        x, y = recording.series.kinetic_temperature_x[10:], recording.series.kinetic_temperature_y[10:]
-        shares.extend(x / (x + y))
-    assert stats.kstest(shares, stats.beta(n_particles / 2, n_particles / 2).cdf).pvalue > P_VALUE
+@pytest.mark.physics
+@pytest.mark.parametrize(("study", "sizes"), STUDIES, ids=lambda value: getattr(value, "__name__", ""))
+def test_study(study: ModuleType, sizes: dict[str, Any]):
+    found = study.checks(study.measure(CpuBackend(), **sizes))
+    assert found
+    assert [each for each in found if not each.passed] == []
 
 
-def test_speeds_are_distributed_as_maxwell_found() -> None:
-    """(v/T) exp(-v^2 / 2T), from speeds that were all equal: v^2 / 2T is exponentially distributed.
-
-    T is the kinetic energy a particle. 4 replicas x 10 snapshots of 500 particles, 20 apart, after 100; 0.3 million
-    steps each.
-    """
-    n_particles, length = 500, 90.0
-    states = [random_gas(n_particles, length, length, seed=seed) for seed in range(4)]
-    equal = [np.sqrt(2.0) * v / np.linalg.norm(v, axis=1, keepdims=True) for _, v in states]
-    batch = ReplicaBatch.from_arrays([x for x, _ in states], equal, STIFFNESS)
-    protocol = Protocol(length, length, [Hold(100.0, record=False)] + [Hold(20.0)] * 10)
-    reduced = []
-    for recording in simulate(batch, protocol, device="cpu", frames=1):
-        energies = 0.5 * (recording.phase_points[:, :, 2:] ** 2).sum(axis=2)
-        reduced.append(energies / energies.mean(axis=1, keepdims=True))
-    assert stats.kstest(np.ravel(reduced), stats.expon.cdf).pvalue > P_VALUE
+# closed forms
 
 
-def excess_entropy(density: float, temperature: float) -> float:
-    """Entropy per particle over that of the ideal gas: minus the integral of (Z - 1) / rho over rho."""
-    b2 = second_virial(temperature)
-    return -sum(b * (b2 * density) ** (n + 1) / (n + 1) for n, b in enumerate(VIRIAL_RATIOS))
+@pytest.mark.physics
+def test_virial_sum_of_hard_discs():
+    """Where it is published: packing fraction 0.1 and 0.3 of hard discs, which soft ones are when they are cold."""
+    assert equation_of_state.compressibility(0.1 / math.pi, 1e-12) == pytest.approx(1.236144, abs=2e-6)
+    assert equation_of_state.compressibility(0.3 / math.pi, 1e-12) == pytest.approx(2.0632, abs=1e-3)
 
 
-def test_slow_adiabat() -> None:
-    """A slow push to half the length keeps the entropy: log(T A) a particle (gamma = 2), with what repulsion adds.
-
-    8 replicas of 1200 time units, 1.2 million steps each. The bound of 0.01 leaves room for the layers at the walls and
-    for the piston's finite speed; the excess entropy changes by 0.07.
-    """
-    n_particles, full, half = 150, 120.0, 60.0
-    states = [random_gas(n_particles, full, full, seed=seed) for seed in range(8)]
-    batch = ReplicaBatch.from_arrays(*zip(*states, strict=True), STIFFNESS)
-    recordings = simulate(batch, Protocol(full, full, [Stroke(half, 0.05, record=True)]), device="cpu", frames=1)
-
-    def entropy(energy: float, length: float) -> float:
-        area, temperature = (length - 2.0) * (full - 2.0), energy / n_particles
-        return np.log(temperature * area) + excess_entropy(n_particles / area, temperature)
-
-    gained = [
-        entropy(recording.kinetic_energy[0], half) - entropy(0.5 * (velocities**2).sum(), full)
-        for recording, (_, velocities) in zip(recordings, states, strict=True)
-    ]
-    assert np.mean(gained) == pytest.approx(0.0, abs=0.01)
+@pytest.mark.parametrize("speed", piston_pressure.SPEEDS)
+def test_law_of_the_moving_piston(speed: float):
+    """Twice the momentum of all that meets it: the integral of 2 (v + u)^2 over Maxwell's velocities, v > -u."""
+    momentum_given = integrate.quad(lambda v: 2.0 * (v + speed) ** 2 * stats.norm.pdf(v), -speed, 12.0)[0]
+    assert piston_pressure.law(speed) == pytest.approx(momentum_given, rel=1e-7)
 
 
-@pytest.mark.parametrize(("substeps", "bound"), [(1, 2e-5), (4, 1e-6)])
-def test_heating_by_the_integrator(substeps: int, bound: float) -> None:
-    """Energy that the time step adds to a gas left alone, in kB T0 a contact: below `bound`, with confidence.
+def test_share_of_pairs_that_overlap():
+    """By random pairs, in a container so small that walls matter."""
+    x, y = np.random.default_rng(1).uniform(0.0, [[[6.0]], [[9.0]]], (2, 2, 400_000))
+    overlap = np.mean((x[0] - x[1]) ** 2 + (y[0] - y[1]) ** 2 < 4.0)
+    chance = excluded.pair_fraction(6.0, 9.0, 2.0)
+    assert abs(overlap - chance) < 4.0 * math.sqrt(chance / 400_000)
+    assert chance < 0.85 * math.pi * 4.0 / 54.0
 
-    It is an arrow of time that is not physics, so it must stay small against what a stroke does. 16 replicas of
-    200 particles, some 30,000 contacts each.
-    """
-    n_particles, length = 200, 60.0
-    states = [random_gas(n_particles, length, length, seed=seed) for seed in range(16)]
-    batch = ReplicaBatch.from_arrays(*zip(*states, strict=True), STIFFNESS)
-    settings = IntegratorSettings(substeps=substeps)
-    recordings = simulate(batch, Protocol(length, length, [Hold(500.0)]), device="cpu", integrator=settings, frames=1)
-    heating = [
-        (r.kinetic_energy[-1] + r.potential_energy[-1] - 0.5 * (v**2).sum()) / r.counters["contacts"]
-        for r, (_, v) in zip(recordings, states, strict=True)
-    ]
-    margin = stats.t.ppf(1.0 - P_VALUE / 2.0, len(heating) - 1) * stats.sem(heating)
-    assert abs(np.mean(heating)) + margin < bound
+
+def test_energy_error_of_a_contact():
+    """The closed form against velocity Verlet of one contact at all phases of the grid."""
+    frequency, dt = energy_error.PAIR_FREQUENCY, 0.001
+    phase = np.linspace(0.0, 1.0, 2000, endpoint=False)
+    x, v = -phase * dt, np.ones_like(phase)  # overlap is x, contact at x > 0
+    for _ in range(40):
+        a = -(frequency**2) * np.maximum(x, 0.0)
+        x_next = x + v * dt + 0.5 * a * dt**2
+        v = v + 0.5 * dt * (a - frequency**2 * np.maximum(x_next, 0.0))
+        x = x_next
+    f = math.pi / frequency / dt % 1.0
+    closed = (frequency * dt) ** 2 * f * (1.0 - f) / math.sqrt(3.0)
+    assert (x < 0.0).all()
+    assert np.sqrt(np.mean((v**2 - 1.0) ** 2)) == pytest.approx(closed, rel=0.1)
+
+
+def test_attenuation_of_a_thin_gas_is_that_of_boltzmanns_equation():
+    """Gamma = (eta + kappa / 2) / (2 rho), as c_p = 2 and gamma = 2, with eta = 1.022 sqrt(T / pi) / 2 sigma."""
+    thin = dataclasses.replace(relaxation.GENTLE, n_particles=10, pushed=400.0, height=400.0)
+    rate, frequency = relaxation.theory(thin, 1.0)
+    wave_number = math.pi / 398.0
+    eta = 1.022 * math.sqrt(1.0 / math.pi) / (2.0 * excluded.effective_diameter())
+    density = 10 / 398.0**2
+    assert frequency == pytest.approx(math.sqrt(2.0) * wave_number, rel=1e-3)
+    assert rate == pytest.approx((eta + 2.0 * 1.029 / 1.022 * eta) / (2.0 * density) * wave_number**2, rel=1e-2)
+
+
+# what passes
+
+
+def estimate(low: float, high: float) -> check.Estimate:
+    return check.Estimate(value=0.5 * (low + high), low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("relation", "low", "high", "passed"),
+    [
+        ("is", 0.9, 1.05, True),
+        ("is", 1.01, 1.05, False),
+        ("is", 0.5, 1.5, False),  # too wide to tell
+        ("below", 0.9, 0.99, True),
+        ("below", 0.9, 1.01, False),
+        ("above", 1.01, 1.1, True),
+        ("above", 0.99, 1.1, False),
+    ],
+)
+def test_verdict(relation: Any, low: float, high: float, passed: bool):
+    one = check.Check(
+        name="", measured=estimate(low, high), relation=relation, reference=1.0, resolution=0.1, source="", n_steps=1
+    )
+    assert one.passed == passed
+
+
+def test_distribution_that_is_not_the_one():
+    samples = stats.expon.rvs(size=2000, random_state=1)
+    for law, near in ((stats.expon, True), (stats.expon(scale=1.2), False)):
+        distance, limit = check.ks_distance(samples, law, len(samples))
+        assert (distance.value < limit) == near
+
+
+# the script
+
+
+def test_script_writes_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    measure = momentum.measure
+    monkeypatch.setattr(momentum, "measure", lambda backend: measure(backend, n_replicas=1))
+    assert validate_physics.main(["--out", str(tmp_path), "--only", "momentum"]) == 0
+    found = json.loads((tmp_path / "physics.json").read_text())
+    rows = found["studies"]["momentum"]["checks"]
+    assert [row["passed"] for row in rows] == [True] * 3
+    assert (tmp_path / "physics.md").read_text().count("| yes |") == 3
+    assert (tmp_path / "physics" / "momentum.png").stat().st_size > 10_000
+    assert capsys.readouterr().out.count("passed") == 3
+
+    monkeypatch.setattr(momentum, "ROUNDING", 0.0)
+    assert validate_physics.main(["--out", str(tmp_path), "--only", "momentum"]) == 1
+    assert "| NO |" in (tmp_path / "physics.md").read_text()
+
+
+def test_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert validate_physics.main(["--out", str(tmp_path / "none"), "--only", "momentum"]) == 2
+    assert capsys.readouterr().err.startswith("error: out = ")
