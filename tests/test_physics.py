@@ -1,6 +1,7 @@
-"""Statistical mechanics: the studies of scripts/validation with few replicas, and the closed forms they use.
+"""Statistical mechanics: the studies of scripts/validation, with few replicas, and their closed forms.
 
-`scripts/validate_physics.py` runs the same studies at full length. Seeds are fixed, so a test that passes passes always.
+`scripts/validate_physics.py` runs the same studies at full length. Seeds are fixed: a test that passes passes
+always.
 """
 
 import dataclasses

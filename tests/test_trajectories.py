@@ -107,7 +107,7 @@ def test_substeps_are_a_smaller_timestep() -> None:
     assert not np.array_equal(divided.phase_points, run(*state, protocol).phase_points)
 
 
-# --------------------------------------------------------------------------------------- forces, energy and momentum
+# ----------------------------------------------------------------------------------------------- forces and energy
 
 
 def overlapping_cluster() -> tuple[np.ndarray, Protocol]:
@@ -140,22 +140,6 @@ def test_force_is_minus_the_gradient_of_the_energy(engine: str) -> None:
     gradient = (energies[0::2] - energies[1::2]).reshape(positions.shape) / (2.0 * h)
     # F dt^2 / 2 is some 1e-4 with a rounding of 1e-15; central differences of a harmonic law err by 1e-11 / h
     np.testing.assert_allclose(force, -gradient, rtol=1e-6, atol=1e-4)
-
-
-def test_impulses_of_the_walls_are_the_change_of_momentum() -> None:
-    """Pair forces keep momentum, so only walls change it: exactly, between moments at which nothing overlaps."""
-    length = 60.0
-    positions, velocities = random_gas(100, length, length, seed=4)
-    batch = ReplicaBatch.from_arrays([positions], [velocities])
-    protocol = Protocol(length, length, [Hold(1.0)] * 30)
-    recording = simulate(batch, protocol, device="cpu", frames=1, series_interval=1.0)[0]
-    impulse = np.cumsum(recording.series.pressure, axis=0) * length  # over intervals of 1.0
-    change = recording.phase_points[:, :, 2:].sum(axis=1) - velocities.sum(axis=0)
-    clear = recording.potential_energy == 0.0
-    assert clear.sum() >= 3
-    assert impulse[-1, :4].min() > 50.0
-    np.testing.assert_allclose(change[clear, 0], (impulse[:, 0] - impulse[:, 1])[clear], atol=1e-9)
-    np.testing.assert_allclose(change[clear, 1], (impulse[:, 2] - impulse[:, 3])[clear], atol=1e-9)
 
 
 @pytest.mark.parametrize("speed", [0.0, -0.5, 0.5])

@@ -18,7 +18,7 @@ from .check import Check, mean
 from .heating import words
 
 SUBSTEPS = (1, 4)
-STROKES = (150.0, 30.0, 7.5)
+STROKES = (150.0, 15.0)
 NUMBERS = (500, 1000, 2000)
 LARGEST_SHARE = {1: 0.1, 4: 0.01}
 """Of a process, by number of sub-steps."""
@@ -39,7 +39,7 @@ class Measured:
 
 
 def chosen(settings: Settings) -> list[Process]:
-    """Of the paper's processes those with equal strokes and speeds both ways: longest, middle and shortest strokes."""
+    """Of the paper's processes those with equal strokes and speeds both ways: long and short strokes."""
     return [
         process
         for process in plan_processes(settings)
