@@ -86,13 +86,15 @@ def test_law_of_the_moving_piston(speed: float):
     assert piston_pressure.law(speed) == pytest.approx(momentum_given, rel=1e-7)
 
 
-def test_share_of_pairs_that_overlap():
-    """By random pairs, in a container so small that walls matter."""
-    x, y = np.random.default_rng(1).uniform(0.0, [[[6.0]], [[9.0]]], (2, 2, 400_000))
-    overlap = np.mean((x[0] - x[1]) ** 2 + (y[0] - y[1]) ** 2 < 4.0)
-    chance = excluded.pair_fraction(6.0, 9.0, 2.0)
-    assert abs(overlap - chance) < 4.0 * math.sqrt(chance / 400_000)
-    assert chance < 0.85 * math.pi * 4.0 / 54.0
+def test_shares_of_pairs_and_triples_that_overlap():
+    """By random places, in a container so small that walls matter."""
+    n = 400_000
+    x, y = np.random.default_rng(1).uniform(0.0, [[[6.0]], [[9.0]]], (2, 3, n))
+    pair, other, third = ((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 < 4.0 for i, j in ((0, 1), (0, 2), (1, 2)))
+    chances = excluded.pair_fraction(6.0, 9.0, 2.0), *excluded.triple_fractions(6.0, 9.0, 2.0)
+    for overlap, chance in zip((pair, pair & other, pair & other & third), chances, strict=True):
+        assert abs(overlap.mean() - chance) < 4.0 * math.sqrt(chance / n)
+    assert chances[0] < 0.85 * math.pi * 4.0 / 54.0, "walls matter"
 
 
 def test_energy_error_of_a_contact():

@@ -120,7 +120,7 @@ def checks(measured: Measured) -> list[Check]:
                 relation="is",
                 reference=0.0,
                 resolution=gas.resolution,
-                source="virial series (Clisby and McCoy 2006); pairs near walls in closed form",
+                source="virial series (Clisby and McCoy 2006); pairs and triples near walls",
                 n_steps=n_steps,
             ),
             Check(

@@ -68,7 +68,7 @@ def mean(samples: np.ndarray | list[float]) -> Estimate:
 
 def exactly(value: float) -> Estimate:
     """A number without a spread: a deviation that only rounding may cause."""
-    return Estimate(value=value, low=value, high=value)
+    return Estimate(value=float(value), low=float(value), high=float(value))
 
 
 def ks_distance(samples: np.ndarray, distribution: stats.rv_continuous, n_independent: float) -> tuple[Estimate, float]:

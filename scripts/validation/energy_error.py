@@ -154,6 +154,8 @@ def draw(measured: Measured) -> Figure:
         ylabel="rms energy error in a unit of time / kB T",
         title=f"Contacts of n + 1/2 steps: exponent {slope.value:.3f} ± {slope.half_width:.3f}",
     )
+    left.set_xticks([0.0003, 0.001, 0.003], ["0.0003", "0.001", "0.003"])
+    left.minorticks_off()
     left.legend()
     fine = np.linspace(min(SCANNED), max(SCANNED), 500)
     right.plot(fine, [closed_form(each, measured.contact_rate) for each in fine], color=GREY, zorder=0)
