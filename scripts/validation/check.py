@@ -66,6 +66,13 @@ def mean(samples: np.ndarray | list[float]) -> Estimate:
     return Estimate(value=value, low=value - margin, high=value + margin)
 
 
+def ratio_of_sums(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
+    """Sum over sum of independent pairs, with the jackknife's interval."""
+    n, above, below = len(numerators), numerators.sum(), denominators.sum()
+    left_out = (above - numerators) / (below - denominators)
+    return mean(n * above / below - (n - 1) * left_out)
+
+
 def exactly(value: float) -> Estimate:
     """A number without a spread: a deviation that only rounding may cause."""
     return Estimate(value=float(value), low=float(value), high=float(value))

@@ -44,6 +44,13 @@ def compressibility(density: np.ndarray | float, temperature: np.ndarray | float
     return 1.0 + sum(ratio * reduced**k for k, ratio in enumerate(VIRIAL_RATIOS, start=1))
 
 
+def bulk_density(phase_points: np.ndarray, length: float, height: float) -> float:
+    """Particles an area away from the walls, mean over states: phase_points float64 [n_states, n_particles, 4]."""
+    x, y = phase_points[:, :, 0], phase_points[:, :, 1]
+    inside = (np.abs(x - length / 2.0) < length / 2.0 - MARGIN) & (np.abs(y - height / 2.0) < height / 2.0 - MARGIN)
+    return inside.sum(axis=1).mean() / ((length - 2.0 * MARGIN) * (height - 2.0 * MARGIN))
+
+
 def interval(packing_fraction: float) -> float:
     """Time between two states: longer where particles are few, so that each density costs as much."""
     return round(2.0 * (0.2 / packing_fraction) ** 2, 1)
@@ -54,19 +61,13 @@ def measure(
 ) -> Measured:
     """Gases at rest between two long walls."""
     found = Measured(density={}, z={}, expected={}, n_steps={})
-    inside_area = (LENGTH - 2.0 * MARGIN) * (HEIGHT - 2.0 * MARGIN)
     for packing_fraction in packing_fractions:
         n_particles = round(packing_fraction / np.pi * (LENGTH - 2.0) * (HEIGHT - 2.0))
         holds = [Hold(interval(packing_fraction))] * N_INTERVALS
         protocol = Protocol(LENGTH, HEIGHT, [Hold(SETTLE, record=False), *holds])
         rows, n_steps = [], 0
         for recording in gases(n_particles, protocol, n_replicas, backend, seed=4, series_interval=SETTLE):
-            points = as_numpy(recording.phase_points)
-            x, y = points[:, :, 0], points[:, :, 1]
-            inside = (np.abs(x - LENGTH / 2.0) < LENGTH / 2.0 - MARGIN) & (
-                np.abs(y - HEIGHT / 2.0) < HEIGHT / 2.0 - MARGIN
-            )
-            density = inside.sum(axis=1).mean() / inside_area
+            density = bulk_density(as_numpy(recording.phase_points), LENGTH, HEIGHT)
             temperature = recording.kinetic_energy.mean() / n_particles
             pressure = recording.series.pressure[1:, :2].mean() * HEIGHT / (HEIGHT - 2.0)
             rows.append((density, pressure / (density * temperature), compressibility(density, temperature)))
