@@ -180,10 +180,10 @@ class TrainSettings(Section):
     processes_per_step: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
     states a step are many already, as all pairs of them count."""
-    learning_rate: Positive = RECIPES["paper"]["learning_rate"]
+    learning_rate: Annotated[float, Field(gt=0, le=1e30)] = RECIPES["paper"]["learning_rate"]
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: on the
     validation processes 0.002 and 0.004 did better than Adam's usual 0.001 for "paper", in single short runs
-    (docs/training.md). Default by network, see RECIPES."""
+    (docs/training.md). Default by network, see RECIPES. Weights are float32, which ends not far above 1e30."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions (ours); weights, dense layers and loss are always float32. "auto" is bfloat16 where the
     device multiplies it in hardware, which saves time; S~ then differs little (docs/training.md)."""
