@@ -9,7 +9,6 @@ results.json      the same for programs; it is written last, so where it is, all
 
 import hashlib
 import time
-import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measu
 from .network_file import load_network, read_description
 from .observables import piston_position
 from .paper_figures import save_paper_figures
-from .parameters import EvaluateSettings, Settings, TrainSettings, validate, validate_as
+from .parameters import EvaluateSettings, Settings, TrainSettings, parse_toml, validate, validate_as
 from .process import Timetable, compile_process, plan_processes
 from .relatives import RelativesStatus, make_relatives
 from .report import write_report
@@ -114,10 +113,10 @@ def evaluate(
     settings, out = settings or EvaluateSettings(), Path(out)
     origin, network = read_description(weights), load_network(weights)
     try:
-        trained = tomllib.loads(origin.training)
+        trained = parse_toml(origin.training)
         training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
-        trained_device = trained["device"]
-    except (tomllib.TOMLDecodeError, KeyError, InputError):
+        trained_device = str(trained["device"])
+    except (KeyError, InputError):
         raise InputError(f"weights = {str(weights)!r} does not tell how it was trained") from None
     with open_dataset(dataset) as file:
         dataset_settings, sizes = settings_of(file), count(file, training.split_seed)

@@ -16,8 +16,8 @@ from .errors import InputError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 FewNumbers = Field(min_length=1, max_length=1000)
+"""Of a list: enough for any study, and the plan of all combinations is made at once."""
 LONGEST_SHOWN = 100
 """Characters of a value in a message."""
 AnySection = TypeVar("AnySection", bound="Section")
@@ -33,12 +33,12 @@ class Section(BaseModel):
 class GasSettings(Section):
     """The gas and its container."""
 
-    box_length: Annotated[float, Field(gt=4, le=100_000)] = 300.0
+    box_length: Annotated[float, Field(gt=4, le=100_000, allow_inf_nan=False)] = 300.0
     """L, height of the container and its length with the piston drawn out; a particle has room in half of it, and
     images keep positions in float32, to a thousandth of R in the largest."""
-    interaction_strength: Annotated[float, Field(gt=0, le=1e12)] = 10_000.0
+    interaction_strength: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] = 10_000.0
     """C_int of pairs and walls, Eq. (3); stiff enough that particles overlap by a few per cent of R."""
-    temperature: Annotated[float, Field(ge=0, le=1e12)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 1.0
     """T0 of the Maxwell distribution that initial velocities are drawn from; 1 by the choice of units."""
     exact_energy: bool = False
     """Scale the initial velocities to a kinetic energy of exactly N T0, as a macroscopically equivalent twin needs."""
@@ -88,6 +88,7 @@ class PlanSettings(Section):
     """Which processes a dataset consists of."""
 
     n_particles: Annotated[tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], FewNumbers] = (500, 1000, 1500, 2000)
+    """N. At most a million, five hundred times the paper's: more is not a question for pictures of 256 pixels."""
     push_speeds: Annotated[tuple[Positive, ...], FewNumbers] = (0.1, 0.5)
     pull_speeds: Annotated[tuple[Positive, ...], FewNumbers] = (0.1, 0.5)
     strokes: Annotated[tuple[Positive, ...], FewNumbers] = (
@@ -180,7 +181,7 @@ class TrainSettings(Section):
     processes_per_step: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242
     states a step are many already, as all pairs of them count."""
-    learning_rate: Annotated[float, Field(gt=0, le=1e30)] = RECIPES["paper"]["learning_rate"]
+    learning_rate: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = RECIPES["paper"]["learning_rate"]
     """Of Adam in the first step; it falls to 0 in the last along half a cosine (the paper: "decreasing"). Ours: on the
     validation processes 0.002 and 0.004 did better than Adam's usual 0.001 for "paper", in single short runs
     (docs/training.md). Default by network, see RECIPES. Weights are float32, which ends not far above 1e30."""
@@ -292,7 +293,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"config = {str(path)!r} cannot be read: {error.strerror}") from None
     except ValueError as error:  # those of parse_toml and of the encoding
-        raise InputError(f"config = {str(path)!r} is not a TOML file: {error}") from None
+        raise InputError(f"config = {str(path)!r} cannot be read: {error}") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_a_stopped_run_resumes_to_the_same_file(tmp_path: Path, number: signal.S
     ("setting", "named"),
     [
         ('[gas]\ncolour = "red"', ["gas.colour", "box_length"]),
-        ("[gas]\nbox_length = -30.0", ["gas.box_length", "-30", "greater than 0"]),
+        ("[gas]\nbox_length = -30.0", ["gas.box_length", "-30", "greater than 4"]),
         ("[gas]\nbox_length = nan", ["gas.box_length", "nan", "finite"]),
         ("[gas]\nbox_length = 30.0\n[plan]\nstrokes = [4.0]", ["plan.strokes", "4", "15"]),
         (

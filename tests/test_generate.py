@@ -314,6 +314,17 @@ def test_papers_plan():
         ({"protocol": {"hold_time": 3.0}}, "hold_time = 3 is shorter than a clip"),
         ({"protocol": {"hold_time": 1000.0004}}, "Hold time = 1000 is not allowed: a positive multiple"),
         ({"series": {"interval": 0.0015}}, "series.interval = 0.0015 is not allowed: a positive multiple"),
+        ({"plan": {"strokes": [150.0 / 10**9]}}, "must divide L/2 = 150, at most 10000000 times"),
+        ({"protocol": {"n_cycles": 10_000}}, "make 3.2e\\+08 snapshots; at most 10000000 are allowed"),
+        (
+            {
+                "gas": {"box_length": 90_000.0},
+                "protocol": {"hold_time": 1000.0, "n_cycles": 100, "frames": 1000},
+                "plan": {"n_particles": [1_000_000], "strokes": [45_000.0]},
+            },
+            "plan.n_particles = 1000000, 201000 snapshots and .* takes 1.61e\\+03 GB, and cpu has .* GB of memory",
+        ),
+        ({"image": {"raster_pixels": 10**6}}, "image.raster_pixels = 1000000 is not allowed: .* less than or equal"),
         ({"plan": {"n_particles": []}}, "plan.n_particles = \\[\\] is not allowed"),
         ({"plan": {"strokes": []}}, "plan.strokes = \\[\\] is not allowed"),
         ({"integrator": {"timestep": 1e-20}}, "integrator.timestep = 1e-20 is not allowed"),
