@@ -1,6 +1,8 @@
 """What the documentation shows is so."""
 
+import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,14 @@ def test_table_of_the_file_is_complete():
         for name, field in fields.items():
             shape = " x ".join(field.shape) or "scalar"
             assert f"| `{name}` | {np.dtype(field.dtype).name} | {shape} | {field.unit} | {field.meaning} |" in page
+
+
+def test_counts_of_reliability_are_those_of_the_last_soak():
+    """docs/reliability.md has the tables that scripts/soak.py makes of docs/results/soak.json; nothing was lost."""
+    report = json.loads((ROOT / "docs/results/soak.json").read_text())
+    tables = runpy.run_path(str(ROOT / "scripts/soak.py"))["as_markdown"](report)
+    assert tables in (ROOT / "docs/reliability.md").read_text()
+    assert not report["tests_failed"]
 
 
 def test_links_of_the_documentation_lead_somewhere():

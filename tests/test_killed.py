@@ -29,7 +29,7 @@ def often() -> None:
 def test_killed_at_random_moments(name: str, jobs: dict[str, Job], tmp_path: Path, soak: bool, faults: Faults):
     """kill -9, again and again: after each, what has the name of a finished file can be read."""
     faults.what = f"{name}: kill -9"
-    disturb(jobs[name], tmp_path, 50 if soak else 3, faults, lambda command: command.send(signal.SIGKILL))
+    disturb(jobs[name], tmp_path, 50 if soak else 2, faults, lambda command: command.send(signal.SIGKILL))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -48,7 +48,7 @@ def test_asked_to_stop_at_random_moments(
         command.wait()
         longest = max(longest, time.monotonic() - sent)
 
-    disturb(jobs[name], tmp_path, 15 if soak else 2, faults, stop)
+    disturb(jobs[name], tmp_path, 15 if soak else 1, faults, stop)
     faults.figures["longest_seconds_to_stop"] = round(longest, 3)
     assert longest < (SECONDS_TO_STOP if soak else 10.0)  # on a machine with other work it is no measurement
 

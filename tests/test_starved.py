@@ -56,10 +56,10 @@ def fill_disk() -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_a_disk_that_is_full_at_each_write(name: str, jobs: dict[str, Job], tmp_path: Path, soak: bool, faults: Faults):
-    """In turn every file is the first one that cannot be written; without --soak two of them are."""
+    """In turn every file is the first one that cannot be written; without --soak the fourth is."""
     faults.what = f"{name}: no room for the next file"
     job, failed = jobs[name], set()
-    for n_files in itertools.count() if soak else (0, 3):
+    for n_files in itertools.count() if soak else (3,):
         folder = tmp_path / str(n_files)
         folder.mkdir()
         ending = run(job.command(folder), partial(fill_disk_after, n_files))
@@ -73,13 +73,14 @@ def test_a_disk_that_is_full_at_each_write(name: str, jobs: dict[str, Job], tmp_
         assert set(job.whole) <= failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
-def test_a_small_disk(name: str, jobs: dict[str, Job], tmp_path: Path, soak: bool, faults: Faults):
+def test_a_small_disk(name: str, jobs: dict[str, Job], tmp_path: Path, faults: Faults):
     """A file system that has no room left after so many bytes, anywhere in the work; then it is made larger."""
     faults.what = f"{name}: a full file system"
     job = jobs[name]
     needed = sum(map(len, job.whole.values()))
-    for share in np.linspace(0.05, 1.0, 20) if soak else (0.5,):
+    for share in np.linspace(0.05, 1.0, 10):
         size = max(4096, int(share * needed))
         with file_system(tmp_path / f"{share:.2f}", f"size={size}") as folder:
             ending = run(job.command(folder))
@@ -130,13 +131,11 @@ def leave_memory(megabytes: int, arguments: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited as on Linux")
 @pytest.mark.parametrize("name", JOBS)
-def test_little_memory(
-    name: str, jobs: dict[str, Job], large_jobs: dict[str, Job], tmp_path: Path, soak: bool, faults: Faults
-):
+def test_little_memory(name: str, jobs: dict[str, Job], large_jobs: dict[str, Job], tmp_path: Path, faults: Faults):
     """From too little to what is enough. Native code of libraries may crash, which costs what a kill costs."""
     faults.what = f"{name}: little memory"
     job, failures, crashes = large_jobs[name], 0, 0
-    for megabytes in range(20, 220, 20) if soak else (20, 60):
+    for megabytes in range(20, 220, 20):
         folder, small = tmp_path / str(megabytes), tmp_path / f"{megabytes}-small"
         folder.mkdir()
         small.mkdir()
