@@ -19,16 +19,24 @@ def replaced(path: Path) -> Iterator[Path]:
     check_parent(path)
     new = path.with_name(path.name + ".new")
     try:
-        yield new
-        sync(new)
-        os.replace(new, path)
-        sync(path.parent)
+        with naming(path):
+            yield new
+            sync(new)
+            os.replace(new, path)
+            sync(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within the block an OSError that names no file names `path`."""
+    try:
+        yield
     except OSError as error:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def check_parent(path: Path) -> None:

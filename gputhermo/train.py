@@ -6,6 +6,7 @@ so that S~ itself, and not only its differences between states that are turned a
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +25,7 @@ from .errors import InputError, Stopped, out_of_memory
 from .feed import Feed
 from .live_feed import LiveFeed
 from .network_file import NETWORKS
+from .outfile import naming
 from .pairs import Score, over_pairs, over_processes, pair_loss, score
 from .parameters import Settings, TrainSettings
 from .read_ahead import CACHE, ReadAhead, Source
@@ -33,6 +35,8 @@ from .version import __version__
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints within an epoch: with a step and the saving itself, a kill costs less than a minute."""
+LOGS = "tensorboard"
+"""Name of the folder of logs for TensorBoard."""
 INITIAL_WEIGHTS, ORDER, SHARD = range(3)
 """What random numbers are drawn for: a part of the address of each seed."""
 
@@ -155,6 +159,7 @@ def training(
     """A run on the clips of `source`, whose folder is claimed within the block."""
     with (
         torch_state(choose_device(device)) as chosen,
+        threads_without_tracebacks(),
         closing(Training(source, Path(out), settings, chosen, n_threads, cache, resume)) as run,
     ):
         try:
@@ -166,6 +171,25 @@ def training(
                     f"than {chosen} has free"
                 ) from None
             raise
+
+
+@contextmanager
+def threads_without_tracebacks() -> Iterator[None]:
+    """Within the block a thread that ends with an OSError prints nothing.
+
+    TensorBoard's prints what it also raises where it is used next, and there it can be made one line.
+    """
+    usual = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not isinstance(arguments.exc_value, OSError):
+            usual(arguments)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
 
 
 class Training:
@@ -324,12 +348,10 @@ class Training:
         self.folder.save_epoch(self.network, self.progress)
         self._save_checkpoint()
         if self.board is not None:
-            try:
+            with naming(self.folder.path / LOGS):
                 for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
                     self.board.add_scalar(name, getattr(epoch, name), epoch.epoch)
                 self.board.flush()
-            except OSError as error:  # of a thread, and without the name of the file
-                raise OSError(error.errno, error.strerror, str(self.folder.path / "tensorboard")) from None
 
     def _pause(self, stop: Callable[[], bool]) -> None:
         """Save the state now and then, and when the run is to stop."""
@@ -364,4 +386,5 @@ def open_tensorboard(folder: Path, first_epoch: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch)
+    with naming(folder / LOGS):
+        return SummaryWriter(str(folder / LOGS), purge_step=first_epoch)

@@ -69,8 +69,8 @@ def test_a_disk_that_is_full_at_each_write(name: str, jobs: dict[str, Job], tmp_
         failed |= {Path(path).name.removesuffix(".new") for path in re.findall("'([^']*)'", ending.errors)}
         check(job, folder, ending, faults)
     assert faults.wrong == []
-    if soak:
-        assert set(job.whole) <= failed
+    if soak:  # before the first weights TensorBoard begins its log, and fails in their place
+        assert set(job.whole) - {"best.safetensors"} <= failed
 
 
 @pytest.mark.slow
