@@ -167,12 +167,15 @@ def check_numbers(recorded: Recorded, backend: Backend) -> None:
     table, xp = recorded.table, backend.xp
     n_clips, frames, n, _ = recorded.positions.shape
     steps = table.snapshot_step[: n_clips * frames]
-    # Rounded as the positions are: what is just inside does not come to lie outside.
     corner = np.stack([piston_position(steps, table), np.full(len(steps), recorded.protocol.height)], axis=1)
-    corner = backend.adopt(corner.astype(np.float32))
+    corner = backend.adopt(corner)
     snapshots = recorded.positions.reshape(-1, n, 2)
-    fine = ((snapshots >= 0.0) & (snapshots <= corner[:, None])).all(axis=-1)
-    fine[frames - 1 :: frames] &= xp.isfinite(recorded.phase_points).all(axis=-1)
+    # Rounded as the positions are: what is just inside does not come to lie outside.
+    fine = ((snapshots >= 0.0) & (snapshots <= corner.astype(np.float32)[:, None])).all(axis=-1)
+    clips, points = slice(frames - 1, None, frames), recorded.phase_points
+    # As `Simulation.load` asks of who runs a clip again.
+    inside = (points[..., :2] > 0.0) & (points[..., :2] < corner[clips][:, None])
+    fine[clips] &= inside.all(axis=-1) & xp.isfinite(points).all(axis=-1)
     if not bool(fine.all()):
         snapshot, particle = divmod(int(xp.argmin(fine)), n)
         raise SimulationError(

@@ -11,7 +11,7 @@ from .errors import InputError
 from .parameters import ImageSettings
 from .resample import banded_weights, cumulative_weights
 
-ARRAYS = ("edges", "passed", "entered", "first", "weights")
+ARRAYS = ("edges", "passed", "first", "weights")
 """The fields of the tables that live on the device."""
 
 
@@ -99,7 +99,6 @@ def lanczos_tables(image: ImageSettings) -> Any:
         edges=np.where((output >= 0) & (output < image.pixels), edges, 0.0).astype(np.float32),
         piece=int(pieces[~unbounded].min(initial=image.raster_pixels)),
         passed=passed.astype(np.int32),
-        entered=entered.astype(np.int32),
         first=first.astype(np.int32),
         weights=np.pad(weights, ((0, 0), (0, -weights.shape[1] % raster_layout.TAPS))).astype(np.float32),
     )

@@ -78,6 +78,17 @@ class Buffers:
     n_window_steps: int = 8192
     entries_per_particle: int = 16
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a size below 1."""
+        for name, size in vars(self).items():
+            if size < 1:
+                raise InputError(f"buffers.{name} = {size} is not allowed: at least 1 is needed")
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Bytes of a replica's workspace that do not depend on its number of particles."""
+        return 4 * (self.n_cells + 4 * self.n_events + self.n_window_steps)
+
 
 class Simulation:
     """Slots that replicas are loaded into, run side by side in, and read from when they are finished."""
@@ -96,7 +107,7 @@ class Simulation:
         """Allocate `n_slots` slots for up to `n_max` particles and the longest of the `timetables` to come."""
         self.backend = backend
         self.integrator = integrator
-        self.buffers = buffers or Buffers(n_window_steps=Buffers.n_window_steps * integrator.substeps)
+        self.buffers = buffers or Buffers()
         self.n_slots = n_slots
         self.n_max = n_max
         self.sample_steps = steps_between_samples(series_interval, integrator.grid_step)

@@ -27,6 +27,7 @@ from .replica import (
     position_at,
 )
 from .targets import block_program, exchange, fetch_add, fetch_min, maximum, minimum
+from .walls import is_inside
 
 # Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.4 R
 # one search is enough for nearly all of them, and the lists stay as short as one or two particles.
@@ -88,9 +89,9 @@ def enter(i, column, row, entry, shared, workspace):
 
 
 @block_program
-def register(i, x, y, piston, height, shared, shared_floats, workspace):
+def register(i, x, y, piston, gas, shared, shared_floats, workspace):
     """Put particle `i` at (x, y) into its cell, at a window's start; a position outside the box sets STATUS."""
-    if not (0.0 <= x <= piston and 0.0 <= y <= height):
+    if not is_inside(x, y, piston, gas):
         shared[STATUS] = LEFT_THE_BOX
         shared[CULPRIT] = i
         return

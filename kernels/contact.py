@@ -38,7 +38,6 @@ from .replica import (
     NEW,
     NEWEST,
     NEXT_STEP,
-    PISTON_SPEED,
     PREDICTIONS,
     RUNNING,
     STATUS,
@@ -190,7 +189,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
                 list_neighbours(i, step, particles, workspace, shared, dt)
                 if workspace.woken_at[i] == step:
                     count_contacts(i, step, piston, gas, particles, workspace, shared)
-            if not end_step(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace):
+            if not end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
                 particles.contact[i] = FREE
                 fetch_add(shared, N_FREED, 1)
         warp_barrier()

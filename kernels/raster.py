@@ -41,21 +41,16 @@ ONES = 0xFFFFFFFF
 #                                                  passed[k] - GROUP on
 #   piece    int                    so many raster pixels in a row enter GROUP output pixels at most
 #   passed   int32   [raster_pixels + 1]  the output pixels that lie left of raster pixel k altogether
-#   entered  int32   [raster_pixels]      those that raster pixel k or one left of it enters
 #   first    int32   [pixels]             the first raster pixel of an output pixel
 #   weights  float32 [pixels, n_taps]     weights from there on, zero-padded to a multiple of TAPS
-Lanczos = namedtuple("Lanczos", ["edges", "piece", "passed", "entered", "first", "weights"])
+Lanczos = namedtuple("Lanczos", ["edges", "piece", "passed", "first", "weights"])
 # Raster rows that are added to an output row at once.
 TAPS = 4
 
 
 @block_program
 def draw(thread, n_threads, frame, slot, frames, canvas, lanczos):
-    """Draw frame `frame`. One block owns it. Written: its image, and slot `slot` of the canvas.
-
-    The block may go on to another frame at once: what a slower thread still reads, `rows`, is next written after two
-    barriers there.
-    """
+    """Draw frame `frame`. One block owns it. Written: its image, and slot `slot` of the canvas."""
     bits = canvas.bits[slot]
     rows = canvas.rows[slot]
     clear(thread, n_threads, bits)
@@ -159,11 +154,11 @@ def add_run(first, end, lanczos, values):
     while first < end:
         stop = minimum(first + lanczos.piece, end)
         left = lanczos.passed[first]
-        entered = values[left:]
+        reached = values[left:]
         before = lanczos.edges[first, GROUP:]
         after = lanczos.edges[stop, GROUP - (lanczos.passed[stop] - left) :]
-        add_difference(0, after, before, entered)
-        add_difference(HALF, after, before, entered)
+        add_difference(0, after, before, reached)
+        add_difference(HALF, after, before, reached)
         first = stop
 
 

@@ -108,7 +108,7 @@ Schedules = namedtuple(
 # Record: what a run leaves behind.
 #   snapshots     float32 [n_snapshots, n, 2]
 #   phase_points  float64 [n_clips, n, 4]         x, y, vx, vy at each clip's last snapshot
-#   clips         float64 [n_clips, N_CLIP_SUMS]  see the column names below
+#   clips         float64 [n_clips, N_SUMS]  see the column names below
 #   samples       float64 [n_samples, N_SUMS]     the same sums at each sample
 Record = namedtuple("Record", ["snapshots", "phase_points", "clips", "samples"])
 # Columns of `partial`, `clips` and `samples`.
@@ -144,8 +144,8 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     LIST_STEPS,  # how many steps a neighbour list stays complete in this window
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
-    N_ENTRIES,  # entries of cells made in this window
-    NEWEST,  # the newest of them before the present step
+    N_ENTRIES,  # number of the next entry of a cell to be made in this window
+    NEWEST,  # the last that was made before the present step
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
     SEGMENT_START,  # first step of the present segment

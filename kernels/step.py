@@ -2,10 +2,13 @@
 
 from .forces import pair_force, wall_force
 from .replica import (
+    CULPRIT,
+    LEFT_THE_BOX,
     N_WALLS,
     PISTON_SPEED,
     RIGHT,
     SPEED_LIMIT,
+    STATUS,
     VX,
     VY,
     WINDOW_END,
@@ -15,7 +18,7 @@ from .replica import (
     position_at,
 )
 from .targets import block_program, fetch_min
-from .walls import pair_touches, total_wall_force, touches_wall, wall_forces
+from .walls import is_inside, pair_touches, total_wall_force, touches_wall, wall_forces
 
 
 @block_program
@@ -69,11 +72,12 @@ def update_acceleration(i, step, piston, gas, particles, workspace):
 
 
 @block_program
-def end_step(i, step, piston, piston_speed, gas, particles, workspace):
+def end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
     """Give particle `i`, which is at `step`, its acceleration and the second half kick.
 
     What the walls give it is counted: impulse, and half of the piston's work, dW = -F v dt by the trapezoidal rule; the
-    other half is counted in `kick_and_drift`. Returns whether the particle touches anything.
+    other half is counted in `kick_and_drift`. Returns whether the particle touches anything. A position outside the box
+    sets STATUS; nobody gets there without touching a wall before.
     """
     dt = gas.timestep
     x, y = particles.motion[i, X], particles.motion[i, Y]
@@ -86,7 +90,10 @@ def end_step(i, step, piston, piston_speed, gas, particles, workspace):
         ay += fy
         for wall in range(N_WALLS):
             particles.impulse[i, wall] += dt * forces[wall]
-        particles.work[i] -= 0.5 * dt * piston_speed * forces[RIGHT]
+        particles.work[i] -= 0.5 * dt * shared_floats[PISTON_SPEED] * forces[RIGHT]
+        if not is_inside(x, y, piston, gas):
+            shared[STATUS] = LEFT_THE_BOX
+            shared[CULPRIT] = i
     particles.accelerations[i, 0] = ax
     particles.accelerations[i, 1] = ay
     particles.motion[i, VX] += 0.5 * dt * ax

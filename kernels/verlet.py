@@ -6,7 +6,6 @@ from .record import record_due
 from .replica import (
     EXECUTED,
     NEW,
-    PISTON_SPEED,
     RUNNING,
     SPEED_LIMIT,
     STATUS,
@@ -85,7 +84,7 @@ def step_window(thread, n_threads, gas, particles, workspace, shared, shared_flo
             kick_and_drift(i, step, gas, particles, shared, shared_floats)
         barrier()
         for i in range(thread, gas.n_particles, n_threads):
-            end_step(i, step, piston, shared_floats[PISTON_SPEED], gas, particles, workspace)
+            end_step(i, step, piston, gas, particles, workspace, shared, shared_floats)
         barrier()
     if thread == 0:
         shared[EXECUTED] += (step - shared[WINDOW_START]) * gas.n_particles

@@ -27,6 +27,12 @@ def pair_touches(x, y, other_x, other_y, gas):
 
 
 @block_program
+def is_inside(x, y, piston, gas):
+    """Whether (x, y) lies in the box."""
+    return 0.0 <= x <= piston and 0.0 <= y <= gas.height
+
+
+@block_program
 def touches_wall(x, y, piston, gas):
     """Whether any wall acts on a particle at (x, y)."""
     return (

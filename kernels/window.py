@@ -72,6 +72,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
 
     All threads of the block take part. Written: workspace (cells, event heads), shared.
     """
+    barrier()  # whoever still decides, by what was, whether there is to be a window may do so
     if thread == 0:
         schedule = schedule_of(schedules, r)
         enter_segment(shared, shared_floats, schedule)
@@ -100,7 +101,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
         for i in range(thread, gas.n_particles, n_threads):
             x, y = position_at(particles, i, shared[STEP], gas.timestep)
-            register(i, x, y, piston, gas.height, shared, shared_floats, workspace)
+            register(i, x, y, piston, gas, shared, shared_floats, workspace)
     barrier()
     if thread == 0:
         limit = SPEED_MARGIN * math.sqrt(shared_floats[SQUARED_SPEED]) + AT_REST

@@ -149,7 +149,7 @@ NO_FORCE_OF_THE_PISTON = ("walls.py", "wall_force(piston - x, gas.stiffness),", 
 FAULTS = {
     "none": Fault([], []),
     "half of the work is not counted": Fault(
-        [("step.py", "0.5 * dt * piston_speed", "0.0 * dt * piston_speed")], [ENERGY]
+        [("step.py", "* forces[RIGHT]", "* 0.0")], [ENERGY]
     ),
     "the pair force has twice its strength": Fault(
         [("forces.py", "scale = stiffness *", "scale = 2.0 * stiffness *")], [CHANGE]
@@ -178,7 +178,7 @@ FAULTS = {
     ),
     "the piston lets particles through": Fault([NO_FORCE_OF_THE_PISTON], [" left the box "]),
     "the piston does, and the engine does not see it": Fault(
-        [NO_FORCE_OF_THE_PISTON, ("cells.py", "not (0.0 <= x <= piston and 0.0 <= y <= height)", "False")],
+        [NO_FORCE_OF_THE_PISTON, ("walls.py", "0.0 <= x <= piston and 0.0 <= y <= gas.height", "True")],
         [" is outside the container"],
     ),
     "positions are no numbers": Fault(
