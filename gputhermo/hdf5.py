@@ -1,9 +1,8 @@
 """HDF5 files that are whole or not there, and of the format that is expected."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +57,52 @@ def open_whole(path: str | Path) -> h5py.File:
 def new_file(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file to write: it is at `path`, whole and sealed, once the block has ended, or not at all.
 
-    Raises OSError if it cannot be written; h5py gives what the operating system said as text only.
+    Raises OSError if it cannot be written.
     """
-    try:
-        with sealed(path) as new, h5py.File(new, "w") as file:
-            file.attrs["seal"] = np.bytes_(BLANK)
-            yield file
-    except (OSError, RuntimeError) as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+    with sealed(path) as new, new.open("w+b", buffering=0) as raw:
+        output = Output(raw)
+        try:
+            with h5py.File(output, "w") as file:
+                file.attrs["seal"] = np.bytes_(BLANK)
+                yield file
+        except (OSError, RuntimeError):  # HDF5 may miss what it believes to have written
+            if output.error is None:
+                raise
+        if output.error is not None:
+            raise output.error
+
+
+class Output:
+    """A file for h5py to write to, which seems to take all: the first error is kept.
+
+    HDF5 cannot close a file that it cannot write, and h5py prints so, with tracebacks, whenever it forgets one of its
+    objects.
+
+    error  what the operating system said, None if all went well
+    """
+
+    def __init__(self, file: FileIO):
+        self.error: OSError | None = None
+        self._file = file
+        self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell
+
+    def write(self, data: Any) -> int:
+        """Write bytes, or pretend to."""
+        rest = memoryview(data).cast("B")
+        while len(rest) and self.error is None:
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        """Make the file as long as this, or pretend to."""
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""

@@ -80,7 +80,7 @@ def test_a_small_disk(name: str, jobs: dict[str, Job], tmp_path: Path, faults: F
     faults.what = f"{name}: a full file system"
     job = jobs[name]
     needed = sum(map(len, job.whole.values()))
-    for share in np.linspace(0.05, 1.0, 10):
+    for share in np.linspace(0.05, 2.2, 10):
         size = max(4096, int(share * needed))
         with file_system(tmp_path / f"{share:.2f}", f"size={size}") as folder:
             ending = run(job.command(folder))
