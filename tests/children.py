@@ -14,7 +14,8 @@ from multiprocessing.synchronize import Event
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    [f"gputhermo.{name}" for name in ("cli", "doctor", "evaluate", "generate", "printout", "summary", "train")]
+    [f"gputhermo.{name}" for name in ("cli", "evaluate", "generate", "printout", "summary", "train")]
+    + ["torch._dynamo"]  # which the first optimizer of a process imports
 )
 
 DEADLINE = 120.0
