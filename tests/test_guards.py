@@ -148,9 +148,7 @@ STRONGER_ON_THE_WAY_OUT = """
 NO_FORCE_OF_THE_PISTON = ("walls.py", "wall_force(piston - x, gas.stiffness),", "0.0,")
 FAULTS = {
     "none": Fault([], []),
-    "half of the work is not counted": Fault(
-        [("step.py", "* forces[RIGHT]", "* 0.0")], [ENERGY]
-    ),
+    "half of the work is not counted": Fault([("step.py", "* forces[RIGHT]", "* 0.0")], [ENERGY]),
     "the pair force has twice its strength": Fault(
         [("forces.py", "scale = stiffness *", "scale = 2.0 * stiffness *")], [CHANGE]
     ),

@@ -112,12 +112,12 @@ def test_who_leaves_the_box_is_told_wherever_windows_end(n_window_steps: int):
     """Too hot for so soft a wall, and back in the box some steps later."""
     batch = ReplicaBatch.from_arrays([np.array([[10.0, 10.0]])], [np.array([[-40.0, 0.3]])], 1_000.0)
     buffers = Buffers(n_window_steps=n_window_steps)
-    with pytest.raises(SimulationError, match="replica 0: particle 0 left the box .* after step 254$"):
+    with pytest.raises(SimulationError, match=r"replica 0: particle 0 left the box .* after step 254$"):
         simulate(batch, Protocol(20.0, 20.0, [Hold(1.0)]), device="cpu", frames=1, buffers=buffers)
 
 
 def test_buffers_have_room_for_something():
-    with pytest.raises(InputError, match="buffers.n_events = 0 is not allowed: at least 1"):
+    with pytest.raises(InputError, match=r"buffers\.n_events = 0 is not allowed: at least 1"):
         Buffers(n_events=0)
 
 
