@@ -1,8 +1,8 @@
 """The cell list of one replica, on the device.
 
 Cells are linked lists of entries: one exchange registers a particle, with no sort and no capacity per cell. A particle
-that goes to another cell gets a new entry there; its old one remains and stands for nobody. A rim of empty cells gives
-every cell eight neighbours.
+that goes to another cell gets a new entry there; its old one stands for nobody, and stays until somebody else comes. A
+rim of empty cells gives every cell eight neighbours.
 
 Particles are registered at a window's start, and in a window when they cross into another cell. Those in contact follow
 when their neighbours are listed. So no particle is ever further outside its cell than SLACK.
@@ -19,6 +19,8 @@ from .replica import (
     N_ENTRIES,
     N_ROWS,
     NEIGHBOURS_FULL,
+    NEWEST,
+    NO_ENTRY,
     NOBODY,
     STATUS,
     WINDOW_END,
@@ -79,13 +81,19 @@ def column_and_row(x, y, shared, shared_floats):
 
 
 @block_program
-def enter(i, column, row, entry, shared, workspace):
-    """Put particle `i` into a cell, as `entry`."""
+def enter(i, column, row, entry, newest, shared, workspace):
+    """Put particle `i` into a cell, as `entry`.
+
+    Entries up to `newest`, which no lane is making now, are dropped from the head of the list if they stand for nobody.
+    """
     workspace.cell[i, 0] = column
     workspace.cell[i, 1] = row
     workspace.entry[i] = entry
     workspace.member[entry] = i
-    workspace.next_entry[entry] = exchange(workspace.cell_head, cell_at(column, row, shared), entry)
+    rest = exchange(workspace.cell_head, cell_at(column, row, shared), entry)
+    while 0 < rest <= newest and workspace.member[rest] == NOBODY:
+        rest = workspace.next_entry[rest]
+    workspace.next_entry[entry] = rest
 
 
 @block_program
@@ -96,7 +104,7 @@ def register(i, x, y, piston, gas, shared, shared_floats, workspace):
         shared[CULPRIT] = i
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    enter(i, column, row, i + 1, shared, workspace)
+    enter(i, column, row, i + 1, NO_ENTRY, shared, workspace)
 
 
 @block_program
@@ -110,7 +118,7 @@ def move(i, column, row, step, shared, workspace):
         fetch_min(shared, WINDOW_END, step)
         return
     workspace.member[workspace.entry[i]] = NOBODY
-    enter(i, column, row, entry, shared, workspace)
+    enter(i, column, row, entry, shared[NEWEST], shared, workspace)
 
 
 @block_program

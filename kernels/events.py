@@ -28,6 +28,7 @@ from .replica import (
     N_EVENTS,
     N_ROWS,
     NEWEST,
+    NO_ENTRY,
     NO_PARTITION,
     NOBODY,
     PISTON_COLUMN,
@@ -49,7 +50,6 @@ GUARD = 1e-3
 # b^2 - ac below zero by less than this, relative to b^2, is a grazing contact lost in rounding: look at it.
 GRAZE = 1e-12
 NEVER = -1
-NOTHING = 0
 
 Flight = namedtuple("Flight", ["x", "y", "vx", "vy"])
 
@@ -202,7 +202,7 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
     for line in range(middle - stride, middle + stride + 1, stride):
         for cell in range(line - 1, line + 2):
             entry = workspace.cell_head[cell]
-            predict_chain(i, flight, entry, NOTHING, step, step, particles, workspace, shared, gas.timestep)
+            predict_chain(i, flight, entry, NO_ENTRY, step, step, particles, workspace, shared, gas.timestep)
 
 
 @block_program
@@ -221,7 +221,7 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
     others_came = shared[N_ENTRIES] > shared[NEWEST] + 2
     for cell in range(middle - across, middle + across + 1, across):
         entry = workspace.cell_head[cell + ahead]
-        predict_chain(i, flight, entry, NOTHING, step, NEVER, particles, workspace, shared, gas.timestep)
+        predict_chain(i, flight, entry, NO_ENTRY, step, NEVER, particles, workspace, shared, gas.timestep)
         if others_came:
             entry = workspace.cell_head[cell]
             predict_chain(i, flight, entry, shared[NEWEST], step, NEVER, particles, workspace, shared, gas.timestep)
@@ -242,9 +242,9 @@ def predict_window(thread, n_threads, particles, workspace, shared, shared_float
             predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
             middle = cell_of(i, shared, workspace)
             rest = workspace.next_entry[workspace.entry[i]]
-            predict_chain(i, flight, rest, NOTHING, step, NEVER, particles, workspace, shared, dt)
+            predict_chain(i, flight, rest, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)
             right = workspace.cell_head[middle + 1]
-            predict_chain(i, flight, right, NOTHING, step, NEVER, particles, workspace, shared, dt)
+            predict_chain(i, flight, right, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)
             for cell in range(middle + stride - 1, middle + stride + 2):
                 above = workspace.cell_head[cell]
-                predict_chain(i, flight, above, NOTHING, step, NEVER, particles, workspace, shared, dt)
+                predict_chain(i, flight, above, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)

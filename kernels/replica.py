@@ -36,8 +36,8 @@ N_WALLS = 6
 # Workspace: rebuilt in every window; nothing in it outlives a launch, none of it enters the arithmetic.
 #   cell             int32   [n, 2]     column and row of the cell that each particle is registered in
 #   entry            uint32  [n]        its entry in that cell's list
-#   cell_head        uint32  [n_cells]  the newest entry of each cell, 0 if there is none
-#   next_entry       uint32  [n_entries]  linked list of the entries of a cell, 0 at its end; entry 0 is none
+#   cell_head        uint32  [n_cells]  the newest entry of each cell, NO_ENTRY if there is none
+#   next_entry       uint32  [n_entries]  linked list of the entries of a cell, NO_ENTRY at its end
 #   member           uint32  [n_entries]  the particle that an entry stands for, NOBODY once it has left
 #   touching         uint32  [2, n]     the particles in contact, and room for the next such list
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
@@ -76,6 +76,7 @@ Workspace = namedtuple(
 )
 # Partners that are no particles: a wall, and the four cells that a free particle may go to next.
 NOBODY = 0xFFFFFFFF
+NO_ENTRY = 0
 WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
 # Schedule: the piston protocol and what to record, compiled to steps.

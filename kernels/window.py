@@ -14,6 +14,7 @@ from .replica import (
     LIST_STEPS,
     N_ENTRIES,
     N_EVENTS,
+    NO_ENTRY,
     PISTON_COLUMN,
     PISTON_SPEED,
     RUNNING,
@@ -92,7 +93,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         vx, vy = particles.motion[i, VX], particles.motion[i, VY]
         fastest = maximum(fastest, vx * vx + vy * vy)
     for cell in range(thread, workspace.cell_head.shape[0], n_threads):
-        workspace.cell_head[cell] = 0
+        workspace.cell_head[cell] = NO_ENTRY
     for bucket in range(thread, workspace.event_head.shape[0], n_threads):
         workspace.event_head[bucket] = -1
     barrier()

@@ -54,6 +54,8 @@ def make_jobs(folder: Path, image: ImageSettings = GENERATE.image) -> dict[str, 
         (folder / f"{name}.toml").write_text(tomli_w.dumps(settings.model_dump(mode="json")))
     (folder / "train.toml").write_text(tomli_w.dumps(TRAIN))
     file, weights = str(folder / "gas.h5"), str(folder / "run" / "best.safetensors")
+    again = folder / "again"
+    again.mkdir()
     jobs = {}
     for name, out, given in (
         ("generate", "gas.h5", ("--preset", "demo", "--resume")),
@@ -61,10 +63,14 @@ def make_jobs(folder: Path, image: ImageSettings = GENERATE.image) -> dict[str, 
         ("evaluate", "judged", (file, "--weights", weights)),
     ):
         arguments = (name, *given, "--config", str(folder / f"{name}.toml"), "--device", "cpu")
-        began = time.monotonic()
-        ending = run([*arguments, "--out", folder / out])
-        assert ending.code == 0, ending.errors
-        jobs[name] = Job(arguments, out, made(folder / out), time.monotonic() - began)
+        # The first run may compile: the second one's time counts.
+        for place in (folder, again):
+            began = time.monotonic()
+            ending = run([*arguments, "--out", place / out])
+            assert ending.code == 0, ending.errors
+        seconds = time.monotonic() - began
+        jobs[name] = Job(arguments, out, made(folder / out), seconds)
+        assert made(again / out) == jobs[name].whole
     return jobs
 
 
