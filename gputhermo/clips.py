@@ -38,9 +38,15 @@ def as_clips(images: Any) -> torch.Tensor:
 
 def to_float(clips: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Clips of bytes as floating-point numbers from 0 to 1."""
-    # Bytes that are already in the order in which the network wants its numbers are a quarter of the memory to move.
-    layout = torch.channels_last if clips.ndim == 4 else torch.contiguous_format
-    return clips.contiguous(memory_format=layout).to(dtype).mul_(1.0 / 255.0)
+    return clips.contiguous(memory_format=layout_for(clips)).to(dtype).mul_(1.0 / 255.0)
+
+
+def layout_for(clips: torch.Tensor) -> torch.memory_format:
+    """The order in memory in which a network wants its numbers, which is where a clip's frames are its channels.
+
+    Clips are brought into it as bytes: a quarter of the memory to move, or half.
+    """
+    return torch.channels_last if clips.ndim == 4 else torch.contiguous_format
 
 
 def transform(clips: torch.Tensor, symmetry: int, reverse: bool) -> torch.Tensor:
@@ -61,7 +67,7 @@ def augment(clips: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     generator on the CPU makes the same draws whatever the device of the clips. The result is a new tensor there.
     """
     draws = torch.randint(2 * N_SYMMETRIES, (len(clips),), generator=generator, device=generator.device).tolist()
-    augmented = torch.empty_like(clips)
+    augmented = torch.empty_like(clips, memory_format=layout_for(clips))
     for clip, draw, target in zip(clips, draws, augmented, strict=True):
         target.copy_(transform(clip, draw % N_SYMMETRIES, draw >= N_SYMMETRIES))
     return augmented

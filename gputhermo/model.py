@@ -21,7 +21,7 @@ class EntropyNetwork(Representation):
         super().__init__(frames, pixels)
         convolutions: list[nn.Module] = []
         for channels_in, channels_out in zip((frames, *CHANNELS[:-1]), CHANNELS, strict=True):
-            convolutions += [nn.Conv2d(channels_in, channels_out, kernel_size=2, stride=2), nn.ReLU()]
+            convolutions += [nn.Conv2d(channels_in, channels_out, kernel_size=2, stride=2), nn.ReLU(inplace=True)]
         self.convolutions = nn.Sequential(*convolutions)
         side = pixels // SMALLEST
         self.dense = dense_layers(CHANNELS[-1] * side**2)

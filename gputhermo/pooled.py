@@ -48,7 +48,7 @@ class PooledNetwork(Representation):
         means = []
         with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.dtype == torch.bfloat16):
             for convolution in self.convolutions:
-                x = relu(convolution(x))  # sides of 128, 64, 32, 16, 8 for 256 pixels
+                x = relu(convolution(x), inplace=True)  # sides of 128, 64, 32, 16, 8 for 256 pixels
                 means.append(FrameMean.apply(x))  # type: ignore[no-untyped-call]
         entropies: Tensor = self.dense(GAIN * torch.cat(means, dim=1))  # [n, 1], from [n, 224]
         return entropies.squeeze(1)
