@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from throughput import engine, pipeline
+from throughput import engine, learning, pipeline
 from throughput.report import show
 
 from gputhermo import __version__
@@ -80,6 +80,7 @@ def measure(quick: bool, device: str) -> dict[str, Any]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         report["pipeline"] = pipeline.measure(Path(folder), device, 1 if quick else 3)
+    report["learning"] = learning.measure(device, repeats)
     return report
 
 

@@ -21,6 +21,7 @@ def show(report: Row, console: Console) -> None:
     console.print(new_table("Sizes at one density, one core", SIZE_COLUMNS, report["sizes"]))
     console.print(new_table("Temperatures, 1000 particles, one core", TEMPERATURE_COLUMNS, report["temperatures"]))
     console.print(new_table("Replicas of 500 particles, time on the wall", REPLICA_COLUMNS, report["replicas"]))
+    console.print(new_table("Training beside products of matrices", LEARNING_COLUMNS, report["learning"]))
     for name, value in report["pipeline"].items():
         for what, number in value.items() if isinstance(value, dict) else (("", value),):
             console.print(f"{name.replace('_', ' ')} {what}: {number:,.0f}".replace(" :", ":"))
@@ -75,6 +76,16 @@ TEMPERATURE_COLUMNS = {
     "kT": figure("temperature", "{:g}"),
     **RATES,
     "ms": figure("contact_ms_per_time_unit", "{:.3f}"),
+    "spread": spread,
+}
+LEARNING_COLUMNS = {
+    "network": lambda row: row["network"],
+    "precision": lambda row: row["precision"],
+    "clips\n/s": figure("clips_per_second"),
+    "GFLOP\na clip": figure("operations_of_a_clip", "{:.3f}", 1e9),
+    "GFLOP/s": figure("operations_per_second", unit=1e9),
+    "of products\nGFLOP/s": figure("operations_per_second_of_products", unit=1e9),
+    "share": figure("share", "{:.0%}"),
     "spread": spread,
 }
 REPLICA_COLUMNS = {
