@@ -62,7 +62,9 @@ def make_jobs(folder: Path, image: ImageSettings = GENERATE.image) -> dict[str, 
         ("train", "run", (file, "--resume")),
         ("evaluate", "judged", (file, "--weights", weights)),
     ):
-        arguments = (name, *given, "--config", str(folder / f"{name}.toml"), "--device", "cpu")
+        # Two threads on any machine: what memory is needed for depends on their number.
+        options = ("--config", str(folder / f"{name}.toml"), "--device", "cpu", "--threads", "2")
+        arguments = (name, *given, *options)
         # The first run may compile: the second one's time counts.
         for place in (folder, again):
             began = time.monotonic()

@@ -24,6 +24,8 @@ from gputhermo.parameters import ImageSettings
 
 JOBS = ("generate", "train", "evaluate")
 MEGABYTE = 2**20
+HANGS_IN_PYTHON = "Exception ignored in thread started by"
+"""What Python says before it waits for ever for a thread that had no memory to start (CPython issue 140746)."""
 
 
 def check(job: Job, folder: Path, ending: Ending, faults: Faults) -> None:
@@ -132,20 +134,23 @@ def leave_memory(megabytes: int, arguments: list[str]) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited as on Linux")
 @pytest.mark.parametrize("name", JOBS)
 def test_little_memory(name: str, jobs: dict[str, Job], large_jobs: dict[str, Job], tmp_path: Path, faults: Faults):
-    """From too little to what is enough. Native code of libraries may crash, which costs what a kill costs."""
+    """From too little to what is enough. Native code may crash and Python hang, which costs what a kill costs."""
     faults.what = f"{name}: little memory"
-    job, failures, crashes = large_jobs[name], 0, 0
+    job, failures, crashes, hangs = large_jobs[name], 0, 0, 0
     for megabytes in range(20, 220, 20):
         folder, small = tmp_path / str(megabytes), tmp_path / f"{megabytes}-small"
         folder.mkdir()
         small.mkdir()
         ending = run(job.command(folder), partial(leave_memory, megabytes, jobs[name].command(small)))
         failures += ending.code != 0
-        if ending.code in (-signal.SIGSEGV, -signal.SIGABRT):
-            crashes += 1
+        crashed = ending.code in (-signal.SIGSEGV, -signal.SIGABRT)
+        hung = ending.code == -signal.SIGKILL and HANGS_IN_PYTHON in ending.errors
+        if crashed or hung:
+            crashes += crashed
+            hangs += hung
             ending = run(job.command(folder))
         check(job, folder, ending, faults)
-    faults.figures["crashes_in_libraries"] = crashes
+    faults.figures |= {"crashes_in_libraries": crashes, "hangs_in_python": hangs}
     assert faults.wrong == []
     assert failures
 
