@@ -64,8 +64,7 @@ class CpuBackend(Backend):
     """The CPU: one thread of a pool runs a block, as compiled by numba, with the lock of the interpreter released."""
 
     def __init__(self, n_threads: int | None = None):
-        if n_threads is not None and n_threads < 1:
-            raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
+        check_threads(n_threads)
         self.name = "cpu"
         self.xp = np
         self.n_threads = n_threads or available_cores()
@@ -190,11 +189,18 @@ def host_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def check_threads(n_threads: int | None) -> None:
+    """Raise InputError unless that many threads can do something; None stands for a number that fits the machine."""
+    if n_threads is not None and n_threads < 1:
+        raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
+
+
 def select(device: str = "auto", n_threads: int | None = None) -> Backend:
     """The backend for "auto" (a CUDA device if one is usable), "cpu", "cuda" or "cuda:N".
 
     Raises InputError for any other word, or if CUDA is asked for and is not there.
     """
+    check_threads(n_threads)
     if device == "cpu":
         return CpuBackend(n_threads)
     if device == "auto":

@@ -114,7 +114,7 @@ class Run(Section):
     training: TrainSettings
     evaluation: EvaluateSettings
     best_epoch: Annotated[int, Field(ge=1)]
-    """The epoch that the weights are from: that with the lowest validation loss."""
+    """The epoch that the weights are from: in best.safetensors, that with the lowest validation loss."""
     n_parameters: Annotated[int, Field(ge=1)]
     """Weights and biases of the network."""
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -16,6 +16,7 @@ PACKAGES = {
     "torch": "",
     "pydantic": "",
     "rich": "",
+    "safetensors": "",
     "tomli-w": "",
     "pillow": "",
     "matplotlib": "",

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from .backend import available_cores
+from .backend import available_cores, check_threads
 from .clips import augment, to_float
-from .errors import InputError
 from .representation import Representation
 
 CPU_SHARD = 16
@@ -40,8 +39,7 @@ class Encoder:
     """
 
     def __init__(self, network: Representation, precision: torch.dtype, n_threads: int | None = None):
-        if n_threads is not None and n_threads < 1:
-            raise InputError(f"threads = {n_threads} is not allowed: at least 1 is needed")
+        check_threads(n_threads)
         self.network = network
         self.precision = precision
         self.parameters = list(network.parameters())

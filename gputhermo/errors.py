@@ -4,10 +4,11 @@ import re
 
 NO_MEMORY = re.compile(
     "out of memory|can't allocate memory|bad_alloc|could not create a primitive$|can't start new thread|"
-    "unable to allocate|cannot allocate memory|memory allocation failed|can't allocate",
+    "unable to allocate|cannot allocate memory|memory allocation failed|can't allocate|"
+    "_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
-"""What torch, oneDNN, HDF5, CuPy and Python say in other errors than MemoryError when there is none left."""
+"""What torch and its libraries, HDF5, CuPy and Python say in other errors than MemoryError when there is none left."""
 
 
 class InputError(ValueError):
@@ -35,4 +36,4 @@ class Interrupted(Exception):
 
 
 class SimulationError(RuntimeError):
-    """A simulation reached a state that physics forbids; the message names replica, particle and step."""
+    """A simulation reached a state that physics forbids; the message names replica and step."""

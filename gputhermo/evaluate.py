@@ -27,7 +27,7 @@ from .entropy import Line, true_entropy, vdw_entropy, virial_entropy
 from .errors import InputError, Stopped
 from .judge import claims_of, identities, judge, on_scale
 from .measure import JOINT_FRACTIONS, Choices, Measured, choose, expected, measure, network_representation
-from .network_file import load_network, read_description
+from .network_file import read_network
 from .observables import piston_position
 from .paper_figures import save_paper_figures
 from .parameters import EvaluateSettings, Settings, TrainSettings, parse_toml, validate, validate_as
@@ -111,7 +111,8 @@ def evaluate(
     another origin in their place; nothing is overwritten then.
     """
     settings, out = settings or EvaluateSettings(), Path(out)
-    origin, network = read_description(weights), load_network(weights)
+    weights_sha256 = digest(weights)
+    origin, network = read_network(weights)
     try:
         trained = parse_toml(origin.training)
         training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
@@ -175,7 +176,7 @@ def evaluate(
                 evaluation=settings,
                 best_epoch=origin.epoch,
                 n_parameters=sum(parameter.numel() for parameter in network.parameters()),
-                weights_sha256=digest(weights),
+                weights_sha256=weights_sha256,
                 processes=sizes["processes"],
                 states=sizes["states"],
                 seconds=course.seconds,

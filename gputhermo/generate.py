@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import Backend, available_cores, select
+from .backend import Backend, available_cores, host_memory, select
 from .errors import InputError, Stopped
 from .initialize import reachable
 from .observables import mode_amplitudes
@@ -23,6 +23,8 @@ from .simulate import Recording
 
 CHECKPOINT_INTERVAL = 45.0
 """Seconds between checkpoints: with a launch and the saving itself, a kill costs less than a minute."""
+LARGEST_CHUNK = 2**32
+"""Bytes that a piece of an HDF5 dataset stays below."""
 QUEUE = 2
 """Finished processes that wait to be written, at most: some 30 MB each."""
 
@@ -107,6 +109,7 @@ class Run:
             series_interval=settings.series.interval,
             checkpoint=lambda index: self.parts.load_checkpoint(index),
         )
+        check_files(settings, max(table.n_clips for table in self.run.tables.values()) if with_images else 0)
         device = self.backend.name.partition(":")[0]
         self.parts = Parts(out, settings, self.processes, device, resume, with_images)
         missing = [] if self.parts.finished else self.parts.missing()
@@ -224,6 +227,27 @@ class Run:
             elapsed=time.monotonic() - self.began,
             device=self.backend.name,
             **counted,
+        )
+
+
+def check_files(settings: Settings, n_images: int) -> None:
+    """Raise InputError if the images of processes on their way to the file, `n_images` clips each, find no memory.
+
+    Also if a clip is too large for HDF5, which compresses it as one piece.
+    """
+    frames, pixels, n_max = settings.protocol.frames, settings.image.pixels, max(settings.plan.n_particles)
+    clip = frames * pixels**2 if n_images else 0
+    if max(clip, 8 * frames * n_max) >= LARGEST_CHUNK:
+        raise InputError(
+            f"protocol.frames = {frames} is not allowed: with image.pixels = {pixels} and plan.n_particles = {n_max} a "
+            f"clip has more than the {LARGEST_CHUNK / 1e9:.3g} GB that a dataset can hold"
+        )
+    needed = (QUEUE + 1) * n_images * clip
+    if needed > host_memory():
+        raise InputError(
+            f"image.pixels = {pixels}, protocol.frames = {frames}, protocol.n_cycles = {settings.protocol.n_cycles} and "
+            f"these plan.strokes are not allowed: {QUEUE + 1} processes of {n_images:,} states have images of "
+            f"{needed / 1e9:.3g} GB, and this machine has {host_memory() / 1e9:.3g} GB of memory"
         )
 
 

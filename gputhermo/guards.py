@@ -105,6 +105,11 @@ class Recorded:
         return self.kinetic_energy + self.potential_energy
 
     @property
+    def shortest(self) -> float:
+        """The smallest piston position, also between the clips."""
+        return float(min(self.piston_position.min(), self.table.segment_piston.min()))
+
+    @property
     def coarseness(self) -> float:
         """C dt^2: half of the square of the phase that a contact of two particles goes through in a step."""
         return self.interaction_strength * self.table.grid_step**2 + ROUNDING
@@ -120,11 +125,12 @@ def measure_start(
         return Start(energy, float(energy_scale(velocities, backend.xp)))
 
 
-def examine(recorded: Recorded, rerun: Callable[[int, str], Recorded], backend: Backend) -> Guards:
+def examine(recorded: Recorded, substeps: int, rerun: Callable[[int, str], Recorded], backend: Backend) -> Guards:
     """Measure what must hold of a recording, on the device where it lies, and say what is unusual of it.
 
-    `rerun` runs a clip again, from its phase point, by `rerun_protocol` and with the engine of that name, a clip of one
-    frame at each instant. Raises SimulationError for the impossible; the message names replica and step.
+    `substeps` are the steps of the grid in a time step. `rerun` runs a clip again, from its phase point, by
+    `rerun_protocol` and with the engine of that name, a clip of one frame at each instant. Raises SimulationError for
+    the impossible; the message names replica and step.
     """
     if not len(recorded.work):
         return Guards()
@@ -134,7 +140,7 @@ def examine(recorded: Recorded, rerun: Callable[[int, str], Recorded], backend: 
     energy_imbalance, more = check_energy(recorded, temperature)
     warnings += more
     rerun_deviation = rerun_imbalance = math.nan
-    if recorded.table.n_steps >= RERUN_SHARE * RERUN_INSTANTS * RERUN_SPACING:
+    if recorded.table.n_steps >= RERUN_SHARE * RERUN_INSTANTS * RERUN_SPACING * substeps:
         rerun_deviation, rerun_imbalance, more = check_rerun(recorded, rerun)
         warnings += more
     return Guards(
@@ -188,11 +194,17 @@ def check_numbers(recorded: Recorded, backend: Backend) -> None:
 
 
 def contact_temperature(recorded: Recorded, backend: Backend) -> float:
-    """Energy that contacts have by its order: the largest of the gas at its start and clips, and that of the piston."""
+    """Energy that contacts have by its order: the largest of the gas, and that of the piston.
+
+    That of the gas is the largest at its start and clips. If it was compressed further in between, T Lx is taken to be
+    constant, as in an ideal gas.
+    """
     of_clips = float(energy_scale(recorded.phase_points[..., 2:], backend.xp).max())
     mean = max(recorded.start.energy, recorded.energy.max()) / recorded.n_particles
+    hottest = max(mean, of_clips, recorded.start.energy_scale)
+    shortest_seen = min(recorded.piston_position.min(), recorded.protocol.length)
     speed = np.abs(recorded.table.segment_speed).max()
-    return float(max(mean, of_clips, recorded.start.energy_scale) + speed**2)
+    return float(hottest * shortest_seen / recorded.shortest + speed**2)
 
 
 def check_energy(recorded: Recorded, temperature: float) -> tuple[float, int]:
@@ -216,7 +228,7 @@ def expected_imbalance(recorded: Recorded, temperature: float, time: np.ndarray)
     Kinetic theory counts the contacts: 2 sqrt(pi T) N^2 / A of pairs and sqrt(T / 2 pi) N P / A with walls in a unit of
     time, in a container of area A and perimeter P. Ten more, so that a few are not compared with none.
     """
-    n, length, height = recorded.n_particles, recorded.piston_position.min(), recorded.protocol.height
+    n, length, height = recorded.n_particles, recorded.shortest, recorded.protocol.height
     pairs = 2.0 * math.sqrt(math.pi * temperature) * n**2 / (length * height)
     walls = math.sqrt(temperature / (2.0 * math.pi)) * n * 2.0 * (length + height) / (length * height)
     contacts = 10.0 + (pairs + walls) * time
@@ -237,11 +249,12 @@ def check_contacts(recorded: Recorded, temperature: float, backend: Backend) -> 
     squares, deepest_pair, deepest_wall = (backend.to_host(array) for array in found)
     half, energy = 0.5 * recorded.interaction_strength, recorded.energy
     deepest = half * np.maximum(deepest_pair, deepest_wall) ** 2
-    worst = int(relative(deepest, energy).argmax())
+    unusual = UNUSUAL_CONTACT * temperature
+    worst = int(np.maximum(relative(deepest, energy), deepest / unusual if unusual > 0.0 else 0.0).argmax())
     what = (
         f"energy of a contact at step {recorded.steps[worst]}, in kB T0, the whole of the gas being {energy[worst]:.3g}"
     )
-    unusual, impossible = UNUSUAL_CONTACT * temperature, energy[worst] * (1.0 + IMPOSSIBLE_MISMATCH)
+    impossible = energy[worst] * (1.0 + IMPOSSIBLE_MISMATCH)
     warnings = judge(recorded, what, float(deepest[worst]), unusual, impossible)
     mismatch = relative(np.abs(half * squares - recorded.potential_energy), energy)
     worst = int(mismatch.argmax())

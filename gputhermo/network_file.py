@@ -61,6 +61,12 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Repres
 
     Raises InputError if the file is not there, is damaged, or holds anything but such a network.
     """
+    _, network = read_network(path)
+    return network.to(device)
+
+
+def read_network(path: str | Path) -> tuple[Description, Representation]:
+    """What a file says of its network, and the network on the CPU; raises InputError as `load_network` does."""
     description, weights = read_weights(Path(path))
     name = description.network
     if name not in NETWORKS:
@@ -70,13 +76,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Repres
         network.load_state_dict(weights)
     except RuntimeError:
         raise InputError(f"weights = {str(path)!r} does not hold the weights of the network that it names") from None
-    return network.to(device).eval()
-
-
-def read_description(path: str | Path) -> Description:
-    """What the weights in a file are; raises InputError as `load_network` does."""
-    description, _ = read_weights(Path(path))
-    return description
+    return description, network.eval()
 
 
 def read_weights(path: Path) -> tuple[Description, dict[str, Tensor]]:

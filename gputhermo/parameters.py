@@ -115,8 +115,8 @@ class ImageSettings(Section):
     pixels: Annotated[int, Field(ge=1, le=4096)] = 256
     """Side of an image."""
     raster_pixels: Annotated[int, Field(ge=1, le=16_384)] = 1560
-    """Side of the raster in which discs are drawn before the Lanczos filter reduces it. The largest takes 0.3 GB for
-    each image that is drawn at the same time."""
+    """Side of the raster in which discs are drawn before the Lanczos filter reduces it. The largest takes 40 MB for
+    each image that is drawn at the same time; the filter's tables take 1 GB while they are made, at most."""
 
     @model_validator(mode="after")
     def _reduces(self) -> "ImageSettings":

@@ -107,7 +107,7 @@ class Parts:
         self.device = device
         check_parent(out)
         self.finished = out.exists()
-        if self.finished and not (resume and self._is_this_dataset()):
+        if self.finished and not (resume and self._is_this_dataset(with_images)):
             raise InputError(f"out = {str(out)!r} exists already; remove it or choose another name")
         folder = out.with_name(out.name + ".parts")
         earlier = f"out = {str(out)!r} has unfinished work in {str(folder)!r}; continue it with --resume or remove it"
@@ -124,10 +124,10 @@ class Parts:
             self.folder.close()
             raise InputError(f"out is in use: another process has just made {str(out)!r}")
 
-    def _is_this_dataset(self) -> bool:
+    def _is_this_dataset(self, with_images: bool) -> bool:
         """Whether `out` was made with these settings, by a run that was killed after its last rename, for example."""
         with open_dataset(self.out) as file:
-            return settings_of(file) == self.settings
+            return settings_of(file) == self.settings and ("images" in file["states"]) == with_images
 
     def close(self) -> None:
         """Let other processes work in the folder."""

@@ -102,8 +102,8 @@ def opening(run: Run) -> list[str]:
         f"{pixels} × {pixels} pixels, of a gas of {listed(sizes, 'or')} discs and a piston; nothing was said of "
         f"energy, temperature or entropy. It learned from {run.processes['train']:,} simulated processes "
         f"({run.states['train']:,} states). "
-        f"Another {run.processes['validation']:,} chose the weights: those after epoch {run.best_epoch} of "
-        f"{run.training.epochs}, with the lowest validation loss.",
+        f"Another {run.processes['validation']:,} were there for validation. The weights are those after epoch "
+        f"{run.best_epoch} of {run.training.epochs}.",
         f"All that follows is about the {run.processes['test']:,} test processes ({run.states['test']:,} states), "
         "which the training never read, and about states made from them. S~ is the one number that the network "
         "computes from a clip; X is *before* Y if S~(X) ≤ S~(Y). The paper is Kuroyanagi and Yuge, arXiv:2506.01506. "

@@ -48,8 +48,10 @@ class Representation(nn.Module):
     def representation(self, clips: Tensor) -> Tensor:
         """S~ [n] of clips of bytes as `draw_clips` gives them, [n, 1, frames, pixels, pixels], or without the 1.
 
-        For a network that `load_network` gave: dropout is off there. For many clips `Encoder` is faster.
+        The clips may be on any device, the result is on the network's. For a network of `load_network`: dropout is off
+        there. For many clips `Encoder` is faster.
         """
+        clips = clips.to(next(self.parameters()).device)
         entropies: Tensor = self(to_float(clips.squeeze(1) if clips.ndim == 5 else clips))
         return entropies
 

@@ -68,8 +68,9 @@ class Recording:
 class Buffers:
     """Sizes of a replica's workspace.
 
-    A buffer that turns out too small for a window's start is doubled and the launch repeated. The steps of a window,
-    the events that come later and the cells that a particle enters on average decide where a window ends at the latest.
+    Where cells, a list of neighbours, or the events of a window's start find no room, the buffer is doubled and the
+    launch repeated. The steps of a window, the events that come later and the cells that a particle enters on average
+    decide where a window ends at the latest.
     """
 
     n_cells: int = 8192
@@ -326,7 +327,12 @@ class Simulation:
             work=recorded.work,
             series=series,
             counters=self.counters(slot),
-            guards=examine(recorded, lambda clip, engine: self._rerun(recorded, clip, engine), self.backend),
+            guards=examine(
+                recorded,
+                self.integrator.substeps,
+                lambda clip, engine: self._rerun(recorded, clip, engine),
+                self.backend,
+            ),
             backend=self.backend,
         )
 

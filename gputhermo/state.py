@@ -28,9 +28,10 @@ class ReplicaBatch:
 
     def __post_init__(self) -> None:
         shape = tuple(self.positions.shape)
-        if len(shape) != 3 or shape[2] != 2 or tuple(self.velocities.shape) != shape:
+        if len(shape) != 3 or shape[0] < 1 or shape[2] != 2 or tuple(self.velocities.shape) != shape:
             raise InputError(
-                f"positions {shape} and velocities {tuple(self.velocities.shape)} must both be [n_replicas, n_max, 2]"
+                f"positions {shape} and velocities {tuple(self.velocities.shape)} must both be [n_replicas, n_max, 2], "
+                "with 1 replica or more"
             )
         if self.n_particles.shape != shape[:1] or self.interaction_strength.shape != shape[:1]:
             raise InputError("n_particles and interaction_strength must both be [n_replicas]")

@@ -11,7 +11,8 @@ from .errors import InputError
 
 def choose_device(name: str) -> torch.device:
     """torch's device for "auto" (a GPU if torch sees one), "cpu", "cuda" or "cuda:N"; InputError for any other."""
-    n_gpus = torch.cuda.device_count()
+    # A card is counted although torch's CUDA may be too new for its driver.
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     allowed = ["cpu", *(["cuda"] if n_gpus else []), *(f"cuda:{number}" for number in range(n_gpus))]
     if name == "auto":
         return torch.device("cuda" if n_gpus else "cpu")

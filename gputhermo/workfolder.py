@@ -66,7 +66,7 @@ class WorkFolder:
         if path.exists():
             if refusal is not None:
                 raise InputError(refusal)
-            if path.read_text(encoding="utf-8") != self.recipe:
+            if path.read_bytes() != self.recipe.encode():  # a damaged one may be no text
                 raise InputError(mismatch)
         elif any(entry.name != f"{RECIPE}.new" for entry in self.path.iterdir()):
             raise InputError(f"out = {str(self.path)!r} holds other files; remove them or choose another folder")

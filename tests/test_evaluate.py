@@ -26,7 +26,7 @@ from gputhermo.errors import Stopped
 from gputhermo.evaluate import EvaluateStatus, digest, evaluate
 from gputhermo.feed import Feed
 from gputhermo.model import EntropyNetwork
-from gputhermo.network_file import load_network, read_description, save_network
+from gputhermo.network_file import load_network, read_network, save_network
 from gputhermo.parameters import TrainSettings
 from gputhermo.reader import ProcessReader
 from gputhermo.representation import Representation
@@ -274,7 +274,7 @@ def test_no_process_but_those_for_tests_is_read(
 
 def changed(weights: Path, out: Path, change: Callable[[Representation], object]) -> Path:
     """The same network with other numbers in it."""
-    network, origin = load_network(weights), read_description(weights)
+    origin, network = read_network(weights)
     with torch.no_grad():
         change(network)
     save_network(network, out, origin.training, origin.epoch)
@@ -381,7 +381,7 @@ def test_weights_for_other_clips(
     network: EntropyNetwork,
     says: str,
 ):
-    save_network(network, tmp_path / "other.safetensors", read_description(weights).training, 1)
+    save_network(network, tmp_path / "other.safetensors", read_network(weights)[0].training, 1)
     assert says in refused(dataset, tmp_path / "other.safetensors", tmp_path / "out")
 
 
@@ -399,10 +399,10 @@ def test_what_is_not_such_a_network(dataset: Path, weights: Path, tmp_path: Path
     assert "is not a safetensors file" in says(dataset.read_bytes())
     network = load_network(weights)
     network.dense[4] = torch.nn.Linear(64, 2)
-    save_network(network, other, read_description(weights).training, 1)
+    save_network(network, other, read_network(weights)[0].training, 1)
     assert "weights of the network that it names" in refused(dataset, other, tmp_path / "out")
     assert "does not exist" in refused(dataset, tmp_path / "missing.safetensors", tmp_path / "out")
-    trained = tomllib.loads(read_description(weights).training)
+    trained = tomllib.loads(read_network(weights)[0].training)
     without_device = tomli_w.dumps({name: trained[name] for name in ("train", "dataset")})
     for training in ("", "train = 1\ndataset = 2\n", "= broken", "[dataset]\n", without_device):
         save_network(load_network(weights), other, training, 1)
@@ -422,7 +422,7 @@ def test_weights_that_may_have_seen_the_test_processes(
     dataset: Path, weights: Path, tmp_path: Path, refused: Callable[..., str]
 ):
     """Of a dataset with the same seed but other holds: its initial states are the same."""
-    training = tomllib.loads(read_description(weights).training)
+    training = tomllib.loads(read_network(weights)[0].training)
     training["dataset"]["protocol"]["hold_time"] = 40.0
     save_network(load_network(weights), tmp_path / "leak.safetensors", tomli_w.dumps(training), 1)
     assert "another dataset of the same seed" in refused(dataset, tmp_path / "leak.safetensors", tmp_path / "out")
@@ -430,7 +430,7 @@ def test_weights_that_may_have_seen_the_test_processes(
 
 @pytest.mark.usefixtures("quick")
 def test_weights_of_a_dataset_with_another_seed_are_judged(dataset: Path, weights: Path, tmp_path: Path):
-    training = tomllib.loads(read_description(weights).training)
+    training = tomllib.loads(read_network(weights)[0].training)
     training["dataset"] |= {"seed": 5}
     training["dataset"]["protocol"]["hold_time"] = 40.0
     save_network(load_network(weights), tmp_path / "other.safetensors", tomli_w.dumps(training), 1)

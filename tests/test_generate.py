@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -179,12 +180,32 @@ def test_unfinished_work_is_not_overwritten(tmp_path: Path):
         generate(TINY, out, device="cpu", resume=True, with_images=False)
 
 
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("image", {"pixels": 4096, "raster_pixels": 4096}, r"image.pixels = 4096, .* states have images of .* GB"),
+        ("protocol", {"frames": 300, "frame_interval": 0.01}, r"protocol.frames = 300 is not allowed: with image"),
+    ],
+)
+def test_images_that_no_memory_holds(
+    section: str, changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gputhermo.generate.host_memory", lambda: 10**8)
+    monkeypatch.setattr("gputhermo.generate.LARGEST_CHUNK", 300 * 32**2 if section == "protocol" else 2**32)
+    settings = TINY.model_copy(update={section: getattr(TINY, section).model_copy(update=changes)})
+    with pytest.raises(InputError, match=message):
+        generate(settings, tmp_path / "large.h5", device="cpu")
+    assert not any(tmp_path.iterdir())
+
+
 def test_finished_file_is_not_overwritten(reference: Path, tmp_path: Path):
     before = reference.read_bytes()
     with pytest.raises(InputError, match="exists already"):
         generate(TINY, reference, device="cpu")
     with pytest.raises(InputError, match="exists already"):
         generate(TINY.model_copy(update={"seed": 8}), reference, device="cpu", resume=True)
+    with pytest.raises(InputError, match="exists already"):
+        generate(TINY, reference, device="cpu", resume=True, with_images=False)
     status = generate(TINY, reference, device="cpu", resume=True)
     assert status.fraction == 1.0
     assert status.particle_steps == 0

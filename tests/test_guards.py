@@ -267,6 +267,25 @@ def test_a_right_engine_gives_no_warning(name: str, caplog: pytest.LogCaptureFix
     assert guards.energy_imbalance < 0.05
 
 
+def test_what_happens_between_the_clips_is_expected(caplog: pytest.LogCaptureFixture):
+    """A gas is five times as dense, and far hotter, for a while in which nothing is recorded."""
+    actions = [Hold(5.0), Stroke(12.0, 0.5), Hold(1000.0, record=False), Stroke(60.0, 0.5), Hold(5.0)]
+    protocol = Protocol(60.0, 60.0, actions)
+    (recording,) = simulate(ReplicaBatch.draw([60], protocol, seed=1), protocol, device=CpuBackend(1), frames=1)
+    assert recording.piston_position.min() == 60.0
+    assert not caplog.records
+    assert recording.guards.warnings == 0
+
+
+def test_a_short_run_is_not_run_again_however_fine_its_steps():
+    protocol = Protocol(20.0, 20.0, [Hold(0.6)])
+    fine = IntegratorSettings(substeps=1000)
+    batch = ReplicaBatch.draw([5], protocol, seed=1)
+    (recording,) = simulate(batch, protocol, device=CpuBackend(1), integrator=fine, frames=1)
+    assert recording.counters["steps"] == 600_000
+    assert np.isnan(recording.guards.rerun_deviation)
+
+
 def test_a_recording_without_clips_has_nothing_to_examine():
     batch = ReplicaBatch.draw([20], Protocol(30.0, 30.0, []), seed=1)
     (recording,) = simulate(batch, Protocol(30.0, 30.0, [Hold(1.0, record=False)]), device="cpu")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from gputhermo.errors import InputError
 from gputhermo.model import EntropyNetwork
-from gputhermo.network_file import NETWORKS, load_network, read_description, save_network
+from gputhermo.network_file import NETWORKS, load_network, read_network, save_network
 from gputhermo.parameters import TrainSettings
 from gputhermo.seal import BLANK, seal
 from gputhermo.version import __version__
@@ -48,7 +48,7 @@ def test_file_says_what_it_is(tmp_path: Path):
         "epoch": 7,
         "training": "seed = 1\n",
     }
-    found = read_description(path)
+    found, _ = read_network(path)
     assert (found.package_version, found.epoch, found.training) == (__version__, 7, "seed = 1\n")
 
 

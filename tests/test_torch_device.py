@@ -31,6 +31,15 @@ def test_auto_takes_what_torch_has():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def test_a_card_that_torch_cannot_use_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    """It is counted even if its driver is too old for torch's CUDA."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(InputError, match="device = 'cuda' is not allowed"):
+        choose_device("cuda")
+
+
 def test_devices_that_are_not_there():
     for name in ("tpu", "cuda:99", ""):
         with pytest.raises(InputError, match=f"device = '{name}' .* cpu"):

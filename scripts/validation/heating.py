@@ -63,10 +63,8 @@ def checks(measured: Measured) -> list[Check]:
     found = []
     for substeps, bound in BOUND.items():
         energy = mean(measured.gained[substeps][:, -1] / measured.contacts[substeps])
-        words = (
-            f"heating of a gas left alone, {substeps} sub-step{'s' if substeps > 1 else ''}: energy a contact / kB T"
-        )
-        common = {"name": words, "measured": energy, "n_steps": measured.n_steps[substeps]}
+        name = f"heating of a gas left alone, {words(substeps)}: energy a contact / kB T"
+        common = {"name": name, "measured": energy, "n_steps": measured.n_steps[substeps]}
         for relation, reference in (("below", bound), ("above", -bound)):
             found.append(Check(relation=relation, reference=reference, source="bound: small beside kB T", **common))
     return found
