@@ -66,13 +66,14 @@ class Encoder:
             entropies: Tensor = self.network(to_float(clips.to(self.device), self.precision))
             return entropies
 
-    def descend(self, clips: Tensor, loss: Callable[[Tensor], Tensor], seed: Callable[[int], int]) -> Tensor:
+    def descend(self, clips: Sequence[Tensor], loss: Callable[[Tensor], Tensor], seed: Callable[[int], int]) -> Tensor:
         """Set the parameters' `grad` to the gradient of `loss` of S~ [n] of augmented clips, with dropout.
 
-        `seed` tells the seed of a shard by its number. Returns S~ [n], without a graph.
+        The clips are those of `clips`, uint8 [..., frames, pixels, pixels] each, one after the other. `seed` tells the
+        seed of a shard by its number. Returns S~ [n], without a graph.
         """
         self.network.train()
-        shards = torch.split(clips, self.shard)
+        shards = cut(clips, self.shard)
         outputs = list(self._workers.map(self._forward, shards, map(seed, range(len(shards)))))
         entropies = torch.cat([output.detach() for output in outputs]).requires_grad_()
         loss(entropies).backward()  # type: ignore[no-untyped-call]
@@ -84,12 +85,27 @@ class Encoder:
                 parameter.grad += term
         return entropies.detach()
 
-    def _forward(self, clips: Tensor, seed: int) -> Tensor:
+    def _forward(self, shard: Sequence[Tensor], seed: int) -> Tensor:
         draws = torch.Generator().manual_seed(seed)
-        states = to_float(augment(clips.to(self.device), draws), self.precision)
+        clips = torch.cat([piece.to(self.device) for piece in shard])
+        states = to_float(augment(clips, draws), self.precision)
         dropout = draws if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)
         entropies: Tensor = self.network(states, dropout)
         return entropies
 
     def _backward(self, output: Tensor, slope: Tensor) -> Sequence[Tensor]:
         return torch.autograd.grad(output, self.parameters, slope)
+
+
+def cut(clips: Sequence[Tensor], size: int) -> list[list[Tensor]]:
+    """Shards of `size` clips, the last one of what is left; a shard is a list of views. Nothing is copied."""
+    shards: list[list[Tensor]] = []
+    room = 0
+    for piece in clips:
+        while len(piece):
+            if room == 0:
+                shards.append([])
+                room = size
+            shards[-1].append(piece[:room])
+            room, piece = room - len(shards[-1][-1]), piece[room:]
+    return shards

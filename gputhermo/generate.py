@@ -245,8 +245,8 @@ def check_files(settings: Settings, n_images: int) -> None:
     needed = (QUEUE + 1) * n_images * clip
     if needed > host_memory():
         raise InputError(
-            f"image.pixels = {pixels}, protocol.frames = {frames}, protocol.n_cycles = {settings.protocol.n_cycles} and "
-            f"these plan.strokes are not allowed: {QUEUE + 1} processes of {n_images:,} states have images of "
+            f"image.pixels = {pixels}, protocol.frames = {frames}, protocol.n_cycles = {settings.protocol.n_cycles} "
+            f"and these plan.strokes are not allowed: {QUEUE + 1} processes of {n_images:,} states have images of "
             f"{needed / 1e9:.3g} GB, and this machine has {host_memory() / 1e9:.3g} GB of memory"
         )
 

@@ -298,7 +298,7 @@ class Training:
             return torch.stack([pair_loss(process) for process in torch.split(entropies, n_states)]).mean()
 
         step = self.progress.step
-        entropies = self.encoder.descend(torch.cat(clips), mean_loss, lambda shard: self._seed(SHARD, step, shard))
+        entropies = self.encoder.descend(clips, mean_loss, lambda shard: self._seed(SHARD, step, shard))
         scores = [score(process) for process in torch.split(entropies, n_states)]
         self._check(over_processes(scores).loss)
         for group in self.optimizer.param_groups:

@@ -62,9 +62,10 @@ def seed_of(shard: int) -> int:
 def descend(
     network: Representation, clips: Tensor, n_threads: int, precision: torch.dtype = torch.float32
 ) -> tuple[Tensor, list[Tensor]]:
-    """S~, and the gradient by parameter."""
+    """S~, and the gradient by parameter; the clips come as those of several processes do."""
+    processes = clips[:3], clips[3:3], clips[3 : CPU_SHARD + 1], clips[CPU_SHARD + 1 :]
     with closing(Encoder(network, precision, n_threads)) as encoder:
-        entropies = encoder.descend(clips, loss, seed_of)
+        entropies = encoder.descend(processes, loss, seed_of)
         gradient = [parameter.grad for parameter in network.parameters()]
     return entropies, gradient
 
@@ -120,7 +121,7 @@ def test_a_second_gradient_does_not_add_to_the_first(network: Representation, cl
 def test_random_numbers_come_from_the_seeds_alone(table_1: EntropyNetwork, clips: Tensor):
     def run(seed: Callable[[int], int]) -> Tensor:
         with closing(Encoder(table_1, torch.float32, 2)) as encoder:
-            return encoder.descend(clips, loss, seed)
+            return encoder.descend([clips], loss, seed)
 
     torch.manual_seed(7)
     first = run(seed_of)
@@ -135,7 +136,7 @@ def test_random_numbers_come_from_the_seeds_alone(table_1: EntropyNetwork, clips
 
 def test_evaluation_has_no_dropout_and_no_graph(network: Representation, clips: Tensor):
     with closing(Encoder(network, torch.float32, 2)) as encoder:
-        encoder.descend(clips, loss, seed_of)
+        encoder.descend([clips], loss, seed_of)
         entropies = encoder.entropies(clips)
     assert not entropies.requires_grad
     with torch.no_grad():

@@ -48,7 +48,7 @@ def rates(network: Any, clips: torch.Tensor, matrix: torch.Tensor, repeats: int)
             torch.cuda.synchronize()
 
     def learn() -> None:
-        encoder.descend(clips, pair_loss, lambda shard: shard)
+        encoder.descend([clips], pair_loss, lambda shard: shard)
         finish()
 
     def multiply() -> None:
