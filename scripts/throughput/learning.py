@@ -4,6 +4,7 @@ A step of training consists of convolutions and dense layers; the rest (augmenta
 memory that is moved. The share of the products' rate tells how far a step is from arithmetic alone.
 """
 
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -41,13 +42,12 @@ def measure(device: str, repeats: int) -> list[dict[str, Any]]:
 def rates(network: Any, clips: torch.Tensor, matrix: torch.Tensor, repeats: int) -> dict[str, Any]:
     """Of one network."""
     operations = operations_of_a_clip(network, clips[:1], matrix.dtype)
-    encoder = Encoder(network, matrix.dtype)
 
     def finish() -> None:
         if matrix.is_cuda:
             torch.cuda.synchronize()
 
-    def learn() -> None:
+    def learn(encoder: Encoder) -> None:
         encoder.descend([clips], pair_loss, lambda shard: shard)
         finish()
 
@@ -58,8 +58,11 @@ def rates(network: Any, clips: torch.Tensor, matrix: torch.Tensor, repeats: int)
         finish()
         torch.set_num_threads(threads)
 
-    timings = take_turns({"training": lambda: wall_seconds(learn), "products": lambda: wall_seconds(multiply)}, repeats)
-    encoder.close()
+    with closing(Encoder(network, matrix.dtype)) as encoder:
+        timings = take_turns(
+            {"training": lambda: wall_seconds(lambda: learn(encoder)), "products": lambda: wall_seconds(multiply)},
+            repeats,
+        )
     clips_per_second = len(clips) / timings["training"].median
     products = 2 * SIDE**3 / timings["products"].median
     return {
