@@ -111,8 +111,8 @@ def evaluate(
     another origin in their place; nothing is overwritten then.
     """
     settings, out = settings or EvaluateSettings(), Path(out)
-    weights_sha256 = digest(weights)
     origin, network = read_network(weights)
+    weights_sha256 = digest(weights)  # now, as a training that goes on may replace the file
     try:
         trained = parse_toml(origin.training)
         training, trained_on = validate_as(TrainSettings, trained["train"]), validate(trained["dataset"])
