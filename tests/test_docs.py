@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_guards import FAULTS
 
 from gputhermo.dataset import CHUNKED, GUARDS, PROCESSES, SERIES, STATES
 
@@ -53,8 +54,14 @@ def test_counts_of_reliability_are_those_of_the_last_soak():
     """docs/reliability.md has the tables that scripts/soak.py makes of docs/results/soak.json; nothing was lost."""
     report = json.loads((ROOT / "docs/results/soak.json").read_text())
     tables = runpy.run_path(str(ROOT / "scripts/soak.py"))["as_markdown"](report)
-    assert tables in (ROOT / "docs/reliability.md").read_text()
+    page = (ROOT / "docs/reliability.md").read_text()
+    assert tables in page
     assert not report["tests_failed"]
+    studies = json.loads((ROOT / "docs/results/physics.json").read_text())["studies"].values()
+    passed = [check["passed"] for study in studies for check in study["checks"]]
+    assert f"{sum(passed)} of {len(passed)} [checks of the physics]" in page
+    broken = len(FAULTS) - 1  # one is none
+    assert f"catch {broken} of {broken} engines" in page
 
 
 def test_links_of_the_documentation_lead_somewhere():
