@@ -73,7 +73,8 @@ class Encoder:
         seed of a shard by its number. Returns S~ [n], without a graph.
         """
         self.network.train()
-        shards = cut(clips, self.shard)
+        each = [clip for process in clips for clip in process]  # views: every shard puts its own together
+        shards = [each[first : first + self.shard] for first in range(0, len(each), self.shard)]
         outputs = list(self._workers.map(self._forward, shards, map(seed, range(len(shards)))))
         entropies = torch.cat([output.detach() for output in outputs]).requires_grad_()
         loss(entropies).backward()  # type: ignore[no-untyped-call]
@@ -85,9 +86,9 @@ class Encoder:
                 parameter.grad += term
         return entropies.detach()
 
-    def _forward(self, shard: Sequence[Tensor], seed: int) -> Tensor:
+    def _forward(self, shard: list[Tensor], seed: int) -> Tensor:
         draws = torch.Generator().manual_seed(seed)
-        clips = torch.cat([piece.to(self.device) for piece in shard])
+        clips = torch.stack(shard).to(self.device)
         states = to_float(augment(clips, draws), self.precision)
         dropout = draws if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)
         entropies: Tensor = self.network(states, dropout)
@@ -95,17 +96,3 @@ class Encoder:
 
     def _backward(self, output: Tensor, slope: Tensor) -> Sequence[Tensor]:
         return torch.autograd.grad(output, self.parameters, slope)
-
-
-def cut(clips: Sequence[Tensor], size: int) -> list[list[Tensor]]:
-    """Shards of `size` clips, the last one of what is left; a shard is a list of views. Nothing is copied."""
-    shards: list[list[Tensor]] = []
-    room = 0
-    for piece in clips:
-        while len(piece):
-            if room == 0:
-                shards.append([])
-                room = size
-            shards[-1].append(piece[:room])
-            room, piece = room - len(shards[-1][-1]), piece[room:]
-    return shards
