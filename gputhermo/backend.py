@@ -5,6 +5,7 @@ has two entry points, `NAME_on_cpu(item, *arguments)` and `NAME_on_cuda(order, *
 of them runs. No result depends on the backend's number of threads.
 """
 
+import math
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -25,6 +26,9 @@ from .kernels.targets import SIMULATED
 
 __all__ = ["Backend", "CpuBackend", "CudaBackend", "layout", "placement", "raster_layout", "select"]
 
+CACHE_LINE = 64
+"""Bytes of a line of the cache, and of the widest vector."""
+
 
 class Backend(ABC):
     """A device: its name, its array module and the way to run a block program on it."""
@@ -41,6 +45,10 @@ class Backend(ABC):
     @abstractmethod
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
         """Run the block program `entry` once for each item of `order`; returns when all are done."""
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An uninitialised array on this device that begins with a line of the cache, for programs that use vectors."""
 
     @abstractmethod
     def adopt(self, array: Any) -> Any:
@@ -82,6 +90,13 @@ class CpuBackend(Backend):
         else:
             for future in [self._pool.submit(program, int(item), *arguments) for item in order]:
                 future.result()
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """See `Backend.empty`. NumPy's own begin anywhere, and a vector across two lines takes two loads."""
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = np.empty(n_bytes + CACHE_LINE, dtype=np.uint8)
+        start = -memory.ctypes.data % CACHE_LINE
+        return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
     def adopt(self, array: Any) -> np.ndarray:
         """See `Backend.adopt`."""
@@ -137,6 +152,10 @@ class CudaBackend(Backend):
         stream = cuda.external_stream(self.xp.cuda.get_current_stream().ptr)
         program[*shape, stream](*(as_argument(each) for each in (items, *arguments)))
         stream.synchronize()
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """See `Backend.empty`; CuPy aligns all that it gives."""
+        return self.xp.empty(shape, dtype=dtype)
 
     def adopt(self, array: Any) -> Any:
         """See `Backend.adopt`."""

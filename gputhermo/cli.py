@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError, Interrupted, SimulationError, out_of_memory
+from .version import __version__
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +62,7 @@ def system_message(error: OSError) -> str:
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser(prog="gputhermo", description="A two-dimensional gas with a piston: simulated, drawn, measured.")
+    parser.add_argument("--version", action="version", version=f"gputhermo {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = commands.add_parser("generate", help="simulate a set of processes and write the dataset file")

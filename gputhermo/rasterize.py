@@ -37,8 +37,9 @@ def draw_raster(positions: Any, image: ImageSettings, box_length: float, backend
     Returns uint8 [raster_pixels, raster_pixels] of 0 and 1, on the host.
     """
     canvas = draw(as_frames(positions, len(positions), image, box_length, backend), image, backend)
-    as_bytes = backend.to_host(canvas.bits[0]).astype("<u4").view(np.uint8)
-    return np.unpackbits(as_bytes, axis=1, count=image.raster_pixels, bitorder="little")
+    words = backend.to_host(canvas.bits[0])[:, :, None]
+    pixels = words >> np.arange(raster_layout.WORD) & 1
+    return pixels.reshape(image.raster_pixels, -1)[:, : image.raster_pixels].astype(np.uint8)
 
 
 def as_frames(positions: Any, n_particles: Any, image: ImageSettings, box_length: float, backend: Backend) -> Any:
@@ -60,20 +61,20 @@ def as_frames(positions: Any, n_particles: Any, image: ImageSettings, box_length
 def draw(frames: Any, image: ImageSettings, backend: Backend) -> Any:
     """Run the raster program; gives back its canvas."""
     slots = range(min(len(frames.images), backend.n_slots))
-    canvas = new_canvas(len(slots), image, backend.xp)
+    canvas = new_canvas(len(slots), image, backend)
     if slots:
         backend.run("raster", slots, frames, canvas, lanczos_on(backend, image))
     return canvas
 
 
-def new_canvas(n_slots: int, image: ImageSettings, xp: Any) -> Any:
+def new_canvas(n_slots: int, image: ImageSettings, backend: Backend) -> Any:
     """Room for `n_slots` frames to be drawn at the same time, uninitialised."""
     n_words = -(-image.raster_pixels // raster_layout.WORD)
     n_rows = raster_layout.BAND + lanczos_tables(image).weights.shape[1]
     return raster_layout.Canvas(
-        bits=xp.empty((n_slots, image.raster_pixels, n_words), dtype=np.uint32),
-        rows=xp.empty((n_slots, n_rows, image.pixels + raster_layout.GROUP), dtype=np.float32),
-        line=xp.empty((n_slots, image.pixels), dtype=np.float32),
+        bits=backend.empty((n_slots, image.raster_pixels, n_words), np.int64),
+        rows=backend.empty((n_slots, n_rows, image.pixels + raster_layout.GROUP), np.float32),
+        line=backend.empty((n_slots, image.pixels), np.float32),
     )
 
 
@@ -96,7 +97,7 @@ def lanczos_tables(image: ImageSettings) -> Any:
     pieces = np.searchsorted(entered, passed[:-1] + group, side="right") - np.arange(image.raster_pixels)
     unbounded = entered[-1] <= passed[:-1] + group
     return raster_layout.Lanczos(
-        edges=np.where((output >= 0) & (output < image.pixels), edges, 0.0).astype(np.float32),
+        edges=np.where((output >= 0) & (output < image.pixels), edges, 0.0).astype(np.float32).ravel(),
         piece=int(pieces[~unbounded].min(initial=image.raster_pixels)),
         passed=passed.astype(np.int32),
         first=first.astype(np.int32),

@@ -69,15 +69,13 @@ class Buffers:
     """Sizes of a replica's workspace.
 
     Where cells, a list of neighbours, or the events of a window's start find no room, the buffer is doubled and the
-    launch repeated. The steps of a window, the events that come later and the cells that a particle enters on average
-    decide where a window ends at the latest.
+    launch repeated. The steps of a window and the events that come later decide where a window ends at the latest.
     """
 
     n_cells: int = 8192
     n_neighbours: int = 8
     n_events: int = 16384
     n_window_steps: int = 8192
-    entries_per_particle: int = 16
 
     def __post_init__(self) -> None:
         """Raises InputError for a size below 1."""
@@ -169,10 +167,9 @@ class Simulation:
         buffers, n = self.buffers, self.n_max
         return layout.Workspace(
             cell=zeros(n, 2, dtype=np.int32),
-            entry=zeros(n, dtype=np.uint32),
             cell_head=zeros(buffers.n_cells, dtype=np.uint32),
-            next_entry=zeros(buffers.entries_per_particle * n + 1, dtype=np.uint32),
-            member=zeros(buffers.entries_per_particle * n + 1, dtype=np.uint32),
+            next_in_cell=zeros(n, dtype=np.uint32),
+            mover=zeros(n, 3, dtype=np.uint32),
             touching=zeros(2, n, dtype=np.uint32),
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),

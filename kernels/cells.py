@@ -1,11 +1,11 @@
 """The cell list of one replica, on the device.
 
-Cells are linked lists of entries: one exchange registers a particle, with no sort and no capacity per cell. A particle
-that goes to another cell gets a new entry there; its old one stands for nobody, and stays until somebody else comes. A
-rim of empty cells gives every cell eight neighbours.
+Cells are linked lists of particles: one exchange registers a particle, with no sort and no capacity per cell. A rim of
+empty cells gives every cell eight neighbours.
 
 Particles are registered at a window's start, and in a window when they cross into another cell. Those in contact follow
-when their neighbours are listed. So no particle is ever further outside its cell than SLACK.
+when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Few go to another cell at
+one step: all lanes note who does, then one of them takes these from list to list.
 """
 
 from .forces import CONTACT_DISTANCE
@@ -16,24 +16,21 @@ from .replica import (
     CULPRIT,
     LEFT_THE_BOX,
     N_COLUMNS,
-    N_ENTRIES,
+    N_MOVERS,
     N_ROWS,
     NEIGHBOURS_FULL,
-    NEWEST,
-    NO_ENTRY,
     NOBODY,
     STATUS,
-    WINDOW_END,
     X,
     Y,
     position_at,
 )
-from .targets import block_program, exchange, fetch_add, fetch_min, maximum, minimum
+from .targets import block_program, exchange, fetch_add, lowest_set_bit, maximum, minimum, warp_barrier
 from .walls import is_inside
 
-# Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.4 R
+# Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.3 R
 # one search is enough for nearly all of them, and the lists stay as short as one or two particles.
-SKIN = 0.4
+SKIN = 0.3
 # A particle in contact is registered anew before it has moved by half of the skin; a free one at most two steps after
 # it has crossed, and two steps are shorter than that.
 SLACK = 0.5 * SKIN
@@ -81,19 +78,24 @@ def column_and_row(x, y, shared, shared_floats):
 
 
 @block_program
-def enter(i, column, row, entry, newest, shared, workspace):
-    """Put particle `i` into a cell, as `entry`.
-
-    Entries up to `newest`, which no lane is making now, are dropped from the head of the list if they stand for nobody.
-    """
+def enter(i, column, row, shared, workspace):
+    """Put particle `i` at the head of a cell's list."""
     workspace.cell[i, 0] = column
     workspace.cell[i, 1] = row
-    workspace.entry[i] = entry
-    workspace.member[entry] = i
-    rest = exchange(workspace.cell_head, cell_at(column, row, shared), entry)
-    while 0 < rest <= newest and workspace.member[rest] == NOBODY:
-        rest = workspace.next_entry[rest]
-    workspace.next_entry[entry] = rest
+    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell_at(column, row, shared), i)
+
+
+@block_program
+def leave(i, shared, workspace):
+    """Take particle `i` off the list of its cell; nobody else may change lists meanwhile."""
+    cell = cell_of(i, shared, workspace)
+    j = workspace.cell_head[cell]
+    if j == i:
+        workspace.cell_head[cell] = workspace.next_in_cell[i]
+        return
+    while workspace.next_in_cell[j] != i:
+        j = workspace.next_in_cell[j]
+    workspace.next_in_cell[j] = workspace.next_in_cell[i]
 
 
 @block_program
@@ -104,29 +106,54 @@ def register(i, x, y, piston, gas, shared, shared_floats, workspace):
         shared[CULPRIT] = i
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    enter(i, column, row, i + 1, NO_ENTRY, shared, workspace)
+    enter(i, column, row, shared, workspace)
 
 
 @block_program
-def move(i, column, row, step, shared, workspace):
-    """Take particle `i` to another cell. If entries are used up it stays, and the window ends at `step`.
-
-    Cells must not be read before the next barrier.
-    """
-    entry = fetch_add(shared, N_ENTRIES, 1)
-    if entry >= workspace.member.shape[0]:
-        fetch_min(shared, WINDOW_END, step)
-        return
-    workspace.member[workspace.entry[i]] = NOBODY
-    enter(i, column, row, entry, shared[NEWEST], shared, workspace)
+def note(i, column, row, shared, workspace):
+    """Note that particle `i` goes to another cell; `move` takes it there."""
+    slot = fetch_add(shared, N_MOVERS, 1)
+    workspace.mover[slot, 0] = i
+    workspace.mover[slot, 1] = column
+    workspace.mover[slot, 2] = row
 
 
 @block_program
-def follow(i, step, particles, shared, shared_floats, workspace):
-    """Take particle `i`, at `step` where it stands in memory, to the cell that it has moved to, if it has."""
+def follow(i, particles, shared, shared_floats, workspace):
+    """Note particle `i`, which stands at the present step, if it has moved to another cell."""
     column, row = column_and_row(particles.motion[i, X], particles.motion[i, Y], shared, shared_floats)
     if column != workspace.cell[i, 0] or row != workspace.cell[i, 1]:
-        move(i, column, row, step, shared, workspace)
+        note(i, column, row, shared, workspace)
+
+
+@block_program
+def move(lane, shared, workspace):
+    """Take those that were noted to their cells. All lanes call it, at a barrier; then lists may be read again."""
+    if shared[N_MOVERS] > 0:
+        if lane == 0:
+            for slot in range(shared[N_MOVERS]):
+                i = workspace.mover[slot, 0]
+                leave(i, shared, workspace)
+                enter(i, workspace.mover[slot, 1], workspace.mover[slot, 2], shared, workspace)
+        warp_barrier()
+
+
+@block_program
+def cell_around(k, middle, stride):
+    """Number of cell `k` of the nine around and at `middle`."""
+    return middle + (k // 3 - 1) * stride + k % 3 - 1
+
+
+@block_program
+def occupied_around(middle, stride, workspace):
+    """A number whose bit k is set if cell `k` of the nine around and at `middle` holds anybody.
+
+    Few do, and a processor cannot foresee which: a loop over the bits branches less often than one over the cells.
+    """
+    occupied = 0
+    for k in range(9):
+        occupied |= int(workspace.cell_head[cell_around(k, middle, stride)] != NOBODY) << k
+    return occupied
 
 
 @block_program
@@ -141,25 +168,25 @@ def gather_neighbours(i, step, reach, particles, workspace, shared, timestep):
     stride = row_stride(shared)
     middle = cell_of(i, shared, workspace)
     n = 0
-    for line in range(middle - stride, middle + stride + 1, stride):
-        for cell in range(line - 1, line + 2):
-            entry = workspace.cell_head[cell]
-            while entry > 0:
-                j = workspace.member[entry]
-                if j != NOBODY and j != i:
-                    other_x, other_y = position_at(particles, j, step, timestep)
-                    dx, dy = x - other_x, y - other_y
-                    if dx * dx + dy * dy < reach * reach:
-                        if n == neighbours.shape[0]:
-                            shared[STATUS] = NEIGHBOURS_FULL
-                            shared[CULPRIT] = i
-                            workspace.n_neighbours[i] = n
-                            return
-                        place = n
-                        while place > 0 and neighbours[place - 1] > j:
-                            neighbours[place] = neighbours[place - 1]
-                            place -= 1
-                        neighbours[place] = j
-                        n += 1
-                entry = workspace.next_entry[entry]
+    occupied = occupied_around(middle, stride, workspace)
+    while occupied != 0:
+        j = workspace.cell_head[cell_around(lowest_set_bit(occupied), middle, stride)]
+        occupied &= occupied - 1
+        while j != NOBODY:
+            if j != i:
+                other_x, other_y = position_at(particles, j, step, timestep)
+                dx, dy = x - other_x, y - other_y
+                if dx * dx + dy * dy < reach * reach:
+                    if n == neighbours.shape[0]:
+                        shared[STATUS] = NEIGHBOURS_FULL
+                        shared[CULPRIT] = i
+                        workspace.n_neighbours[i] = n
+                        return
+                    place = n
+                    while place > 0 and neighbours[place - 1] > j:
+                        neighbours[place] = neighbours[place - 1]
+                        place -= 1
+                    neighbours[place] = j
+                    n += 1
+            j = workspace.next_in_cell[j]
     workspace.n_neighbours[i] = n

@@ -17,11 +17,14 @@ One step of a window, for the lanes of one warp:
 Steps at which nothing is in contact and nothing is due are skipped.
 """
 
-from .cells import SKIN, SMALLEST_WIDTH, follow, gather_neighbours, move
+import math
+
+from .cells import SKIN, SMALLEST_WIDTH, follow, gather_neighbours, move, note
 from .events import NEVER, flight_of, predict_crossed, predict_freed, predict_pair, predict_wall, predict_window
 from .forces import CONTACT_DISTANCE
 from .record import record_due
 from .replica import (
+    CELL_ABOVE,
     CELL_BELOW,
     CELL_LEFT,
     CELL_RIGHT,
@@ -30,16 +33,16 @@ from .replica import (
     FREE,
     LIST,
     LIST_STEPS,
-    N_ENTRIES,
     N_EVENTS,
     N_FREED,
+    N_MOVERS,
     N_TOUCHING,
     N_WOKEN,
     NEW,
-    NEWEST,
     NEXT_STEP,
     PREDICTIONS,
     RUNNING,
+    SPEED_LIMIT,
     STATUS,
     STEP,
     TOUCHING,
@@ -61,6 +64,7 @@ from .targets import (
     exchange,
     fetch_add,
     fetch_min,
+    maximum,
     minimum,
     warp_barrier,
 )
@@ -71,7 +75,7 @@ from .window import open_window
 WINDOW_EFFORT = 2
 # Cells hold about OCCUPANCY particles each where that makes them wide enough: the cost of crossing into the next cell
 # and that of looking through its neighbours are then least in sum (measured).
-OCCUPANCY = 0.35
+OCCUPANCY = 0.2
 
 
 @block_program
@@ -162,7 +166,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         if lane == 0:
             shared[N_WOKEN] = 0
             shared[N_FREED] = 0
-            shared[NEWEST] = shared[N_ENTRIES] - 1
+            shared[N_MOVERS] = 0
         warp_barrier()
 
         # 2. claim what comes into contact
@@ -170,10 +174,11 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         for slot in range(lane, n, n_lanes):
             i = touching[slot]
             if step >= workspace.watch_from[i]:
-                claim_touched(i, step, n, touching, gas, particles, workspace, shared)
+                claim_touched(i, step, n, touching, gas, particles, workspace, shared, shared_floats)
             if step >= workspace.valid_until[i]:
-                follow(i, step, particles, shared, shared_floats, workspace)
+                follow(i, particles, shared, shared_floats, workspace)
         warp_barrier()
+        move(lane, shared, workspace)
 
         # 3. bring it to the present step
         predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas)
@@ -183,6 +188,8 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
         warp_barrier()
 
         # 4., 5. forces and half kick
+        if lane == 0:
+            shared[N_MOVERS] = 0
         for slot in range(lane, n_now, n_lanes):
             i = touching[slot]
             if step >= workspace.valid_until[i]:
@@ -202,8 +209,9 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
             for slot in range(lane, n_now, n_lanes):
                 i = touching[slot]
                 if particles.contact[i] == FREE:
-                    follow(i, step, particles, shared, shared_floats, workspace)
+                    follow(i, particles, shared, shared_floats, workspace)
             warp_barrier()
+            move(lane, shared, workspace)
             for slot in range(lane, n_now, n_lanes):
                 i = touching[slot]
                 if particles.contact[i] == FREE:
@@ -248,7 +256,7 @@ def claim(i, n, touching, particles, shared):
 @block_program
 def in_flight_since(i, step, particles):
     """Whether particle `i` has been free from `step` to now."""
-    return particles.contact[i] != TOUCHING and particles.since[i] <= step
+    return (particles.contact[i] != TOUCHING) & (particles.since[i] <= step)
 
 
 @block_program
@@ -273,7 +281,7 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                     flight = flight_of(i, step, particles, gas.timestep)
                     predict_wall(i, flight, step, workspace, shared, shared_floats, gas)
             elif j < WALL:
-                cross(i, j, step, shared, workspace)
+                cross(i, j, shared, workspace)
             elif in_flight_since(j, predicted, particles):
                 if touch(i, j, step, particles, gas):
                     claim(i, n, touching, particles, shared)
@@ -286,18 +294,11 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
 
 
 @block_program
-def cross(i, into, step, shared, workspace):
-    """Take particle `i` to the cell beside its own."""
-    column, row = workspace.cell[i, 0], workspace.cell[i, 1]
-    if into == CELL_LEFT:
-        column -= 1
-    elif into == CELL_RIGHT:
-        column += 1
-    elif into == CELL_BELOW:
-        row -= 1
-    else:
-        row += 1
-    move(i, column, row, step, shared, workspace)
+def cross(i, into, shared, workspace):
+    """Note that particle `i` goes to the cell beside its own."""
+    column = workspace.cell[i, 0] + (into == CELL_RIGHT) - (into == CELL_LEFT)
+    row = workspace.cell[i, 1] + (into == CELL_ABOVE) - (into == CELL_BELOW)
+    note(i, column, row, shared, workspace)
 
 
 @block_program
@@ -324,12 +325,25 @@ def touch(i, j, step, particles, gas):
 
 
 @block_program
-def claim_touched(i, step, n, touching, gas, particles, workspace, shared):
-    """Claim the free particles that particle `i`, in contact with something, now touches."""
+def claim_touched(i, step, n, touching, gas, particles, workspace, shared, shared_floats):
+    """Claim the free particles that particle `i`, in contact with something, now touches.
+
+    They are looked at again when the nearest could be there, if both were as fast as the window allows.
+    """
+    nearest_squared = (CONTACT_DISTANCE + SKIN) ** 2
+    x, y = particles.motion[i, X], particles.motion[i, Y]
     for m in range(workspace.n_neighbours[i]):
         j = workspace.neighbours[i, m]
-        if particles.contact[j] != TOUCHING and touch(i, j, step, particles, gas):
-            claim(j, n, touching, particles, shared)
+        if particles.contact[j] != TOUCHING:
+            other_x, other_y = position_at(particles, j, step, gas.timestep)
+            if pair_touches(x, y, other_x, other_y, gas):
+                claim(j, n, touching, particles, shared)
+            else:
+                dx, dy = x - other_x, y - other_y
+                nearest_squared = minimum(nearest_squared, dx * dx + dy * dy)
+    gap = math.sqrt(nearest_squared) - CONTACT_DISTANCE  # below 0 across a partition
+    steps = int(gap / (2.0 * shared_floats[SPEED_LIMIT] * gas.timestep))
+    workspace.watch_from[i] = step + maximum(1, steps)
 
 
 @block_program

@@ -12,7 +12,7 @@ when one crosses into another cell. Crossings are events as well.
 import math
 from collections import namedtuple
 
-from .cells import cell_of, row_stride
+from .cells import cell_around, cell_of, occupied_around, row_stride
 from .forces import CONTACT_DISTANCE_SQUARED
 from .replica import (
     CELL_ABOVE,
@@ -24,11 +24,9 @@ from .replica import (
     EVENTS_FULL,
     FREE,
     N_COLUMNS,
-    N_ENTRIES,
     N_EVENTS,
+    N_MOVERS,
     N_ROWS,
-    NEWEST,
-    NO_ENTRY,
     NO_PARTITION,
     NOBODY,
     PISTON_COLUMN,
@@ -42,7 +40,7 @@ from .replica import (
     piston_at,
     position_at,
 )
-from .targets import block_program, exchange, fetch_add, fetch_min, maximum
+from .targets import block_program, exchange, fetch_add, fetch_min, lowest_set_bit, maximum
 from .walls import time_to_wall
 
 # A prediction within this fraction of a step after a grid point counts as at that point, so that none comes late.
@@ -63,14 +61,13 @@ def steps_until(time, timestep):
 @block_program
 def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
     """Steps until two particles at (dx, dy), approaching at (dvx, dvy), overlap; 0 if not within `horizon` steps."""
+    a = dvx * dvx + dvy * dvy
     b = dx * dvx + dy * dvy
     c = dx * dx + dy * dy - CONTACT_DISTANCE_SQUARED
-    # The root is at least c / 2|b|: this dismisses most pairs, and all that recede.
-    if c > -2.0 * b * timestep * (horizon + 1) or not b < 0.0:
-        return 0
-    a = dvx * dvx + dvy * dvy
     discriminant = b * b - a * c
-    if discriminant < -GRAZE * b * b:
+    # The root is at least c / 2|b|. One branch for all three: a processor cannot foresee which of them fails.
+    near = c <= -2.0 * b * timestep * (horizon + 1)
+    if not ((b < 0.0) & near & (discriminant >= -GRAZE * b * b)):
         return 0
     root = math.sqrt(maximum(discriminant, 0.0))
     steps = steps_until(c / (root - b), timestep)
@@ -137,24 +134,24 @@ def predict_wall(i, flight, step, workspace, shared, shared_floats, gas):
 
 
 @block_program
+def time_to_edge(x, v, cell, forward, n_cells, width):
+    """Time until a particle at x leaves its cell, one of `n_cells` along this axis; forever if there is no next."""
+    last = n_cells - 1 if forward else 0
+    edge = (cell + 1 if forward else cell) * width
+    return (edge - x) / v if cell != last and v != 0.0 else 1e300
+
+
+@block_program
 def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep):
     """Predict from `step` when the free particle `i`, on its `flight`, leaves its cell in this window."""
     column, row = workspace.cell[i, 0], workspace.cell[i, 1]
-    soonest = 1e300
-    into = CELL_LEFT
-    if flight.vx < 0.0 and column > 0:
-        soonest = (flight.x - column * shared_floats[CELL_WIDTH]) / -flight.vx
-    elif flight.vx > 0.0 and column + 1 < shared[N_COLUMNS]:
-        soonest = ((column + 1) * shared_floats[CELL_WIDTH] - flight.x) / flight.vx
-        into = CELL_RIGHT
-    time = 1e300
-    if flight.vy < 0.0 and row > 0:
-        time = (flight.y - row * shared_floats[CELL_HEIGHT]) / -flight.vy
-    elif flight.vy > 0.0 and row + 1 < shared[N_ROWS]:
-        time = ((row + 1) * shared_floats[CELL_HEIGHT] - flight.y) / flight.vy
+    right, up = flight.vx > 0.0, flight.vy > 0.0
+    soonest = time_to_edge(flight.x, flight.vx, column, right, shared[N_COLUMNS], shared_floats[CELL_WIDTH])
+    time = time_to_edge(flight.y, flight.vy, row, up, shared[N_ROWS], shared_floats[CELL_HEIGHT])
+    into = CELL_RIGHT if right else CELL_LEFT
     if time < soonest:
         soonest = time
-        into = CELL_BELOW if flight.vy < 0.0 else CELL_ABOVE
+        into = CELL_ABOVE if up else CELL_BELOW
     horizon = shared[WINDOW_END] - step
     if soonest < (horizon + 1) * timestep:
         steps = steps_until(soonest, timestep)
@@ -176,20 +173,25 @@ def predict_alone(i, flight, step, workspace, shared, shared_floats, gas):
 
 
 @block_program
-def predict_chain(i, flight, entry, oldest, step, freed_at, particles, workspace, shared, timestep):
+def predict_chain(i, flight, j, step, freed_at, particles, workspace, shared, timestep):
     """Predict from `step` the contacts of the free particle `i`, on its `flight`, with the free ones in a cell's list.
 
-    Looked at are those from `entry` on that are newer than `oldest`: the list begins with the newest entry. Of two that
-    were freed at step `freed_at`, the one of lower index predicts for both. Particles in contact are told to watch.
+    Looked at are those from `j` on. Of two that were freed at step `freed_at`, the one of lower index predicts for
+    both. Particles in contact are told to watch.
     """
-    while entry > oldest:
-        j = workspace.member[entry]
-        if j != NOBODY and j != i:
-            if particles.contact[j] != FREE:
-                workspace.watch_from[j] = step
-            elif not (particles.since[j] == freed_at and j < i):
-                predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
-        entry = workspace.next_entry[entry]
+    while j != NOBODY:
+        if j != i:
+            predict_meeting(i, flight, j, step, freed_at, particles, workspace, shared, timestep)
+        j = workspace.next_in_cell[j]
+
+
+@block_program
+def predict_meeting(i, flight, j, step, freed_at, particles, workspace, shared, timestep):
+    """As `predict_chain`, with particle `j` alone."""
+    if particles.contact[j] != FREE:
+        workspace.watch_from[j] = step
+    elif not (particles.since[j] == freed_at and j < i):
+        predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
 
 
 @block_program
@@ -199,18 +201,19 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
     predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
     stride = row_stride(shared)
     middle = cell_of(i, shared, workspace)
-    for line in range(middle - stride, middle + stride + 1, stride):
-        for cell in range(line - 1, line + 2):
-            entry = workspace.cell_head[cell]
-            predict_chain(i, flight, entry, NO_ENTRY, step, step, particles, workspace, shared, gas.timestep)
+    occupied = occupied_around(middle, stride, workspace)
+    while occupied != 0:
+        first = workspace.cell_head[cell_around(lowest_set_bit(occupied), middle, stride)]
+        occupied &= occupied - 1
+        predict_chain(i, flight, first, step, step, particles, workspace, shared, gas.timestep)
 
 
 @block_program
 def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, gas):
     """Predict what comes to the free particle `i`, which went `into` another cell at `step`.
 
-    Three of the cells around it are new to it. In those it shares with the cell that it left, only who came at this
-    step too, from the other side, is new.
+    Three of the cells around it are new to it. In those beside it, which it shares with the cell that it left, only who
+    came at this step too is new.
     """
     flight = flight_of(i, step, particles, gas.timestep)
     predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
@@ -218,13 +221,19 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
     middle = cell_of(i, shared, workspace)
     ahead = 1 if into == CELL_RIGHT else -1 if into == CELL_LEFT else stride if into == CELL_ABOVE else -stride
     across = stride if into == CELL_LEFT or into == CELL_RIGHT else 1
-    others_came = shared[N_ENTRIES] > shared[NEWEST] + 2
-    for cell in range(middle - across, middle + across + 1, across):
-        entry = workspace.cell_head[cell + ahead]
-        predict_chain(i, flight, entry, NO_ENTRY, step, NEVER, particles, workspace, shared, gas.timestep)
-        if others_came:
-            entry = workspace.cell_head[cell]
-            predict_chain(i, flight, entry, shared[NEWEST], step, NEVER, particles, workspace, shared, gas.timestep)
+    occupied = 0
+    for k in range(3):
+        occupied |= int(workspace.cell_head[middle + ahead + (k - 1) * across] != NOBODY) << k
+    while occupied != 0:
+        first = workspace.cell_head[middle + ahead + (lowest_set_bit(occupied) - 1) * across]
+        occupied &= occupied - 1
+        predict_chain(i, flight, first, step, NEVER, particles, workspace, shared, gas.timestep)
+    if shared[N_MOVERS] > 1:
+        for slot in range(shared[N_MOVERS]):
+            j = workspace.mover[slot, 0]
+            cell = cell_of(j, shared, workspace)
+            if j != i and (cell == middle - across or cell == middle or cell == middle + across):
+                predict_meeting(i, flight, j, step, NEVER, particles, workspace, shared, gas.timestep)
 
 
 @block_program
@@ -241,10 +250,9 @@ def predict_window(thread, n_threads, particles, workspace, shared, shared_float
             flight = flight_of(i, step, particles, dt)
             predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
             middle = cell_of(i, shared, workspace)
-            rest = workspace.next_entry[workspace.entry[i]]
-            predict_chain(i, flight, rest, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)
+            predict_chain(i, flight, workspace.next_in_cell[i], step, NEVER, particles, workspace, shared, dt)
             right = workspace.cell_head[middle + 1]
-            predict_chain(i, flight, right, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)
+            predict_chain(i, flight, right, step, NEVER, particles, workspace, shared, dt)
             for cell in range(middle + stride - 1, middle + stride + 2):
                 above = workspace.cell_head[cell]
-                predict_chain(i, flight, above, NO_ENTRY, step, NEVER, particles, workspace, shared, dt)
+                predict_chain(i, flight, above, step, NEVER, particles, workspace, shared, dt)

@@ -13,7 +13,7 @@ from collections import namedtuple
 from numba import cuda
 
 from .forces import RADIUS
-from .targets import barrier, block_program, fetch_or, lowest_set_bit, maximum, minimum
+from .targets import GROUP, add_difference, barrier, block_program, fetch_or, lowest_set_bit, maximum, minimum
 
 # Frames: what is drawn, and into what.
 #   positions    float32 [n_frames, n, 2]  rows beyond n_particles are padding
@@ -23,22 +23,20 @@ from .targets import barrier, block_program, fetch_or, lowest_set_bit, maximum, 
 Frames = namedtuple("Frames", ["positions", "n_particles", "box_length", "images"])
 
 # Canvas: the workspace; one slot a block, used for one frame after the other. Nothing in it outlives a frame.
-#   bits  uint32  [n_slots, raster_pixels, ceil(raster_pixels / 32)]  the raster, lowest bit leftmost
+#   bits  int64   [n_slots, raster_pixels, ceil(raster_pixels / WORD)]  the raster, lowest bit leftmost
 #   rows  float32 [n_slots, n_rows, pixels + GROUP]  the last rows of the raster resampled horizontally, and padding;
 #                                                    raster row k is row k % n_rows, n_rows >= BAND + n_taps
 #   line  float32 [n_slots, pixels]                  one row of the image before rounding
 Canvas = namedtuple("Canvas", ["bits", "rows", "line"])
 # Raster rows between two barriers.
 BAND = 64
-WORD = 32
-# Output pixels that a piece of a run is added to, and half of them: what the compiler makes one vector of.
-GROUP = 16
-HALF = 8
-ONES = 0xFFFFFFFF
+# Pixels in a word of 64 bits: one is the sign, and one is shifted in.
+WORD = 60
+ONES = (1 << WORD) - 1
 
 # Lanczos: the weights of one axis, made by gputhermo.resample.
-#   edges    float32 [raster_pixels + 1, 2 GROUP]  weight of all raster pixels before k in the output pixels from
-#                                                  passed[k] - GROUP on
+#   edges    float32 [(raster_pixels + 1) 2 GROUP]  for each raster pixel k, the weight of all that lie before it in the
+#                                                   2 GROUP output pixels from passed[k] - GROUP on
 #   piece    int                    so many raster pixels in a row enter GROUP output pixels at most
 #   passed   int32   [raster_pixels + 1]  the output pixels that lie left of raster pixel k altogether
 #   first    int32   [pixels]             the first raster pixel of an output pixel
@@ -94,11 +92,12 @@ def set_run(bits, row, first, end):
     """Set the pixels [first, end) of one row, up to a word of them at once; these may lie in two words."""
     while first < end:
         stop = minimum(first + WORD, end)
-        mask = ((1 << (stop - first)) - 1) << (first % WORD)
+        ones = (1 << (stop - first)) - 1
         word = first // WORD
-        fetch_or(bits, (row, word), mask & ONES)
-        if mask > ONES:
-            fetch_or(bits, (row, word + 1), mask >> WORD)
+        place = first - word * WORD
+        fetch_or(bits, (row, word), ones << place & ONES)
+        if place + stop - first > WORD:
+            fetch_or(bits, (row, word + 1), ones >> (WORD - place))
         first = stop
 
 
@@ -121,28 +120,33 @@ def resample(thread, n_threads, bits, lanczos, rows, line, image):
 
 @block_program
 def resample_row(bits, lanczos, values):
-    """Resample one row of the raster: it is the sum of its runs, from left to right."""
+    """Resample one row of the raster: it is the sum of its runs, from left to right.
+
+    Most words are empty. Which are not is found out first, without a branch: branches that a processor cannot foresee
+    cost more than the sums.
+    """
     for column in range(values.shape[0]):
         values[column] = 0.0
-    last = 0  # the pixel left of this word
-    first = 0
-    for word in range(bits.shape[0]):
-        pixels = int(bits[word]) & ONES  # a signed number to numba, which shifts no other
-        if pixels | last == 0:
-            continue
-        # A set bit is where a pixel differs from its left neighbour: the beginnings and ends of runs in turn.
-        changes = (pixels ^ (pixels << 1 | last)) & ONES
-        while changes != 0:
-            lowest = lowest_set_bit(changes)
-            place = word * WORD + lowest
-            if pixels >> lowest & 1:
-                first = place
-            else:
-                add_run(first, place, lanczos, values)
-            changes &= changes - 1
-        last = pixels >> (WORD - 1)
-    if last:
-        add_run(first, bits.shape[0] * WORD, lanczos, values)
+    n_words = bits.shape[0]
+    for part in range(0, n_words, WORD):
+        occupied = 0
+        for word in range(part, minimum(part + WORD, n_words)):
+            occupied |= int(bits[word] != 0) << (word - part)
+        while occupied != 0:
+            word = part + lowest_set_bit(occupied)
+            occupied &= occupied - 1
+            add_runs(int(bits[word]), word * WORD, lanczos, values)
+
+
+@block_program
+def add_runs(pixels, offset, lanczos, values):
+    """Add the runs of set pixels of a word, which begins at pixel `offset`; one that goes on in the next makes two."""
+    while pixels != 0:
+        first = lowest_set_bit(pixels)
+        carried = pixels + (1 << first)  # the ones of the run become zeros, and the zero after them a one
+        end = lowest_set_bit(carried)
+        pixels &= carried
+        add_run(offset + first, offset + end, lanczos, values)
 
 
 @block_program
@@ -154,33 +158,10 @@ def add_run(first, end, lanczos, values):
     while first < end:
         stop = minimum(first + lanczos.piece, end)
         left = lanczos.passed[first]
-        reached = values[left:]
-        before = lanczos.edges[first, GROUP:]
-        after = lanczos.edges[stop, GROUP - (lanczos.passed[stop] - left) :]
-        add_difference(0, after, before, reached)
-        add_difference(HALF, after, before, reached)
+        before = 2 * GROUP * first + GROUP
+        after = 2 * GROUP * stop + GROUP - (lanczos.passed[stop] - left)
+        add_difference(values, left, lanczos.edges, after, before)
         first = stop
-
-
-@block_program
-def add_difference(k, after, before, values):
-    """values[k : k + HALF] += after - before, written out, since the compiler must see that all is read before."""
-    a = after[k] - before[k]
-    b = after[k + 1] - before[k + 1]
-    c = after[k + 2] - before[k + 2]
-    d = after[k + 3] - before[k + 3]
-    e = after[k + 4] - before[k + 4]
-    f = after[k + 5] - before[k + 5]
-    g = after[k + 6] - before[k + 6]
-    h = after[k + 7] - before[k + 7]
-    values[k] += a
-    values[k + 1] += b
-    values[k + 2] += c
-    values[k + 3] += d
-    values[k + 4] += e
-    values[k + 5] += f
-    values[k + 6] += g
-    values[k + 7] += h
 
 
 @block_program

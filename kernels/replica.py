@@ -35,10 +35,9 @@ N_WALLS = 6
 
 # Workspace: rebuilt in every window; nothing in it outlives a launch, none of it enters the arithmetic.
 #   cell             int32   [n, 2]     column and row of the cell that each particle is registered in
-#   entry            uint32  [n]        its entry in that cell's list
-#   cell_head        uint32  [n_cells]  the newest entry of each cell, NO_ENTRY if there is none
-#   next_entry       uint32  [n_entries]  linked list of the entries of a cell, NO_ENTRY at its end
-#   member           uint32  [n_entries]  the particle that an entry stands for, NOBODY once it has left
+#   cell_head        uint32  [n_cells]  the first particle of each cell's list, NOBODY if there is none
+#   next_in_cell     uint32  [n]        the next one in the same cell, NOBODY at the list's end
+#   mover            uint32  [n, 3]     a particle that goes to another cell at the present step; its column and row
 #   touching         uint32  [2, n]     the particles in contact, and room for the next such list
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
 #   n_neighbours     int32   [n]
@@ -56,10 +55,9 @@ Workspace = namedtuple(
     "Workspace",
     [
         "cell",
-        "entry",
         "cell_head",
-        "next_entry",
-        "member",
+        "next_in_cell",
+        "mover",
         "touching",
         "neighbours",
         "n_neighbours",
@@ -76,7 +74,6 @@ Workspace = namedtuple(
 )
 # Partners that are no particles: a wall, and the four cells that a free particle may go to next.
 NOBODY = 0xFFFFFFFF
-NO_ENTRY = 0
 WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
 # Schedule: the piston protocol and what to record, compiled to steps.
@@ -145,8 +142,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     LIST_STEPS,  # how many steps a neighbour list stays complete in this window
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
-    N_ENTRIES,  # number of the next entry of a cell to be made in this window
-    NEWEST,  # the last that was made before the present step
+    N_MOVERS,  # particles that go to another cell at the present step
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
     SEGMENT_START,  # first step of the present segment
@@ -154,7 +150,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_ROWS,  # ... and along y, without the rim
     PISTON_COLUMN,  # the first column in which the piston may be touched in this window
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 16)
+) = range(N_PROGRESS, N_PROGRESS + 15)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start
@@ -198,10 +194,9 @@ def workspace_of(workspace, r):
     """The workspace of replica `r`."""
     return Workspace(
         workspace.cell[r],
-        workspace.entry[r],
         workspace.cell_head[r],
-        workspace.next_entry[r],
-        workspace.member[r],
+        workspace.next_in_cell[r],
+        workspace.mover[r],
         workspace.touching[r],
         workspace.neighbours[r],
         workspace.n_neighbours[r],

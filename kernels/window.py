@@ -12,9 +12,8 @@ from .forces import RADIUS
 from .replica import (
     CELL_WIDTH,
     LIST_STEPS,
-    N_ENTRIES,
     N_EVENTS,
-    NO_ENTRY,
+    NOBODY,
     PISTON_COLUMN,
     PISTON_SPEED,
     RUNNING,
@@ -81,7 +80,6 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         shared[WINDOW_END] = last_step(shared, schedule, workspace)
         shared[WINDOWS] += 1
         shared[N_EVENTS] = 0
-        shared[N_ENTRIES] = gas.n_particles + 1
         shared_floats[SQUARED_SPEED] = 0.0
         piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
         balanced = math.sqrt(occupancy * piston * gas.height / gas.n_particles)
@@ -93,7 +91,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         vx, vy = particles.motion[i, VX], particles.motion[i, VY]
         fastest = maximum(fastest, vx * vx + vy * vy)
     for cell in range(thread, workspace.cell_head.shape[0], n_threads):
-        workspace.cell_head[cell] = NO_ENTRY
+        workspace.cell_head[cell] = NOBODY
     for bucket in range(thread, workspace.event_head.shape[0], n_threads):
         workspace.event_head[bucket] = -1
     barrier()

@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from tiny_dataset import CONFIG, N_PROCESSES, N_STATES, generate_command, make
 
-from gputhermo import doctor, progress
+from gputhermo import __version__, doctor, progress
 from gputhermo.cli import main
 from gputhermo.generate import Status
 from gputhermo.hdf5 import new_file
@@ -58,6 +58,13 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     assert printed.out == ""
     assert re.fullmatch(r"error: [^\n]+\n", printed.err), printed.err
     return printed.err
+
+
+def test_the_package_runs_as_a_module_and_tells_its_version():
+    printed = subprocess.run(
+        [sys.executable, "-m", "gputhermo", "--version"], check=True, capture_output=True, text=True
+    )
+    assert printed.stdout == f"gputhermo {__version__}\n"
 
 
 # generate

@@ -68,7 +68,7 @@ def test_work_of_a_run(batch: ReplicaBatch, backend: CountingBackend, record_pro
     assert counters["contacts"] == pytest.approx(711, rel=0.2), "another gas than the one that was measured"
     assert counters["launches"] == 1
     assert counters["windows"] <= 6  # 5 were measured
-    assert counters["predictions"] <= 10.0 * counters["contacts"]  # 8.4: 6 crossings, 2 contacts or walls
+    assert counters["predictions"] <= 12.0 * counters["contacts"]  # 10.3: 8 crossings, 2 contacts or walls
     assert counters["executed"] <= 53.0 * counters["contacts"]  # 44: two particles for 22 steps
 
 
@@ -77,7 +77,7 @@ def test_memory_of_a_replica(backend: CountingBackend):
     table = compile_protocol(Protocol(L, L, [Hold(1.0)]), SETTINGS.integrator.timestep, 1, 1.0)
     simulation = Simulation(n_slots=1, n_max=2000, timetables=[table], integrator=SETTINGS.integrator, backend=backend)
     n_bytes = sum(array.nbytes for array in (*simulation.particles, *simulation.workspace))
-    assert n_bytes < 1.2e6  # 0.98 MB were measured
+    assert n_bytes < 0.9e6  # 0.75 MB were measured
 
 
 def test_contact_engine_against_every_particle_at_every_step(
@@ -86,7 +86,7 @@ def test_contact_engine_against_every_particle_at_every_step(
     contact = processor_seconds(lambda: hold(batch, backend, DURATION)) / DURATION
     verlet = processor_seconds(lambda: hold(batch, backend, 1.0, "verlet"), 3)
     record_property("figure", f"contact engine: {verlet / contact:.0f} times as fast as Verlet for all, 500 particles")
-    assert verlet / contact > 25.0  # 45 to 60 were measured
+    assert verlet / contact > 25.0  # 40 to 60 were measured
 
 
 def test_images_against_pillow(
@@ -99,4 +99,4 @@ def test_images_against_pillow(
     ours = processor_seconds(lambda: render(positions, 500, SETTINGS.image, L, backend), 20)
     pillow = processor_seconds(lambda: raster.resize(size, Image.Resampling.LANCZOS))
     record_property("figure", f"drawing and filter: {pillow / ours:.0f} times as fast as Pillow's filter alone")
-    assert pillow / ours > 12.0  # 25 to 28 were measured
+    assert pillow / ours > 17.0  # 35 to 37 were measured

@@ -99,12 +99,14 @@ def test_wherever_windows_end(batch: ReplicaBatch, reference: list[Recording], n
     assert_bitwise_equal(reference, run(batch, buffers=Buffers(n_window_steps=n_window_steps)))
 
 
-def test_however_often_entries_of_cells_are_used_up(batch: ReplicaBatch, reference: list[Recording]):
-    """With one entry a particle, every crossing ends a window."""
-    recordings = run(batch, buffers=Buffers(entries_per_particle=1))
-    assert_bitwise_equal(reference, recordings)
-    windows = [[each.counters["windows"] for each in them] for them in (recordings, reference)]
-    assert max(windows[0]) > 2 * max(windows[1]), windows
+def test_however_often_the_room_for_events_is_used_up():
+    """Those of a window's start must find room, if need be in a larger buffer; later ones without it end the window."""
+    protocol = Protocol(30.0, 30.0, [Hold(8.0)])
+    gas = ReplicaBatch.draw(40, protocol, seed=3)
+    options = {"device": "cpu", "frames": 1, "series_interval": 8.0}
+    ample, scarce = (simulate(gas, protocol, buffers=Buffers(n_events=n), **options) for n in (8192, 4))
+    assert_bitwise_equal(ample, scarce)
+    assert scarce[0].counters["windows"] > 2 * ample[0].counters["windows"], (scarce[0].counters, ample[0].counters)
 
 
 @pytest.mark.parametrize("n_window_steps", [1, 7, 8192])

@@ -116,13 +116,12 @@ def size(n_particles: int, repeats: int) -> dict[str, Any]:
     """One gas of N particles in a square, at one density, on one core."""
     side = math.sqrt(n_particles / DENSITY)
     state = settled(n_particles, side, side)
-    duration = CONTACT_TIME * min(1.0, 2000 / n_particles)
-    work = {"contact": lambda: processor_seconds(lambda: run(state, side, duration, height=side))}
+    work = {"contact": lambda: processor_seconds(lambda: run(state, side, CONTACT_TIME, height=side))}
     timing = take_turns(work, repeats)["contact"]
-    counters = run(state, side, duration, height=side).counters
+    counters = run(state, side, CONTACT_TIME, height=side).counters
     return {
         "n_particles": n_particles,
-        "ns_per_particle_and_time_unit": 1e9 * timing.median / (n_particles * duration),
+        "ns_per_particle_and_time_unit": 1e9 * timing.median / (n_particles * CONTACT_TIME),
         "spread": timing.spread,
     } | rates(n_particles, counters, timing.median)
 
