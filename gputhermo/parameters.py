@@ -160,7 +160,7 @@ class Settings(Section):
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {"epochs": 180, "learning_rate": 0.002},
+    "paper": {"epochs": 120, "learning_rate": 0.002},
     "pooled": {"epochs": 48, "learning_rate": 0.008},
 }
 """Defaults of training by network, chosen on validation processes (docs/training.md)."""
@@ -176,7 +176,7 @@ class TrainSettings(Section):
     network: Literal["paper", "pooled"] = "paper"
     """"paper" is Table I's; "pooled" (ours) averages what overlapping convolutions see over the frame."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = RECIPES["paper"]["epochs"]
-    """Times that every process of the training set is seen (ours). Default by network, see RECIPES; "paper" takes 80
+    """Times that every process of the training set is seen (ours). Default by network, see RECIPES; "paper" takes 40
     minutes on two CPU cores."""
     processes_per_step: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Processes whose pairs make up the loss of one step of Adam (ours). Memory grows with it, and about 14 to 242

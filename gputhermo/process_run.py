@@ -43,14 +43,14 @@ def draw_process(
 
 
 def slot_bytes(n_max: int, tables: Sequence[Timetable], sample_steps: int = 0) -> int:
-    """About what a slot takes: its record, buffers, and half a kilobyte of state and workspace a particle.
+    """About what a slot takes: its record, buffers, and a third of a kilobyte of state and workspace a particle.
 
     `sample_steps` are those between two entries of the time series, 0 without.
     """
     n_snapshots = max(len(table.snapshot_step) for table in tables)
     n_clips = max(table.n_clips for table in tables)
     n_samples = max(table.n_steps for table in tables) // sample_steps if sample_steps else 0
-    return n_max * (8 * n_snapshots + 32 * n_clips + 512) + Buffers().fixed_bytes + 8 * layout.N_SUMS * n_samples
+    return n_max * (8 * n_snapshots + 32 * n_clips + 340) + Buffers().fixed_bytes + 8 * layout.N_SUMS * n_samples
 
 
 class ProcessRun:

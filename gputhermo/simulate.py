@@ -72,7 +72,7 @@ class Buffers:
     launch repeated. The steps of a window and the events that come later decide where a window ends at the latest.
     """
 
-    n_cells: int = 8192
+    n_cells: int = 16384
     n_neighbours: int = 8
     n_events: int = 16384
     n_window_steps: int = 8192

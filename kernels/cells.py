@@ -4,8 +4,8 @@ Cells are linked lists of particles: one exchange registers a particle, with no 
 empty cells gives every cell eight neighbours.
 
 Particles are registered at a window's start, and in a window when they cross into another cell. Those in contact follow
-when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Few go to another cell at
-one step: all lanes note who does, then one of them takes these from list to list.
+when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Of some thousand few
+go to another cell at one step: all lanes note who does, then one of them takes these from list to list.
 """
 
 from .forces import CONTACT_DISTANCE
@@ -29,7 +29,7 @@ from .targets import block_program, exchange, fetch_add, lowest_set_bit, maximum
 from .walls import is_inside
 
 # Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.3 R
-# one search is enough for nearly all of them, and the lists stay as short as one or two particles.
+# one search is enough for most of them while kT is about 1, and the lists stay as short as one or two particles.
 SKIN = 0.3
 # A particle in contact is registered anew before it has moved by half of the skin; a free one at most two steps after
 # it has crossed, and two steps are shorter than that.
@@ -128,7 +128,10 @@ def follow(i, particles, shared, shared_floats, workspace):
 
 @block_program
 def move(lane, shared, workspace):
-    """Take those that were noted to their cells. All lanes call it, at a barrier; then lists may be read again."""
+    """Take those that were noted to their cells; then lists may be read again.
+
+    All lanes call it, after a barrier, and N_MOVERS is not written before the next: so all take the same branch.
+    """
     if shared[N_MOVERS] > 0:
         if lane == 0:
             for slot in range(shared[N_MOVERS]):

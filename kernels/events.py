@@ -12,7 +12,7 @@ when one crosses into another cell. Crossings are events as well.
 import math
 from collections import namedtuple
 
-from .cells import cell_around, cell_of, occupied_around, row_stride
+from .cells import cell_around, cell_at, cell_of, occupied_around, row_stride
 from .forces import CONTACT_DISTANCE_SQUARED
 from .replica import (
     CELL_ABOVE,
@@ -213,7 +213,8 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
     """Predict what comes to the free particle `i`, which went `into` another cell at `step`.
 
     Three of the cells around it are new to it. In those beside it, which it shares with the cell that it left, only who
-    came at this step too is new.
+    came at this step too is new. So it is in those behind; but whoever came there, from two cells away, came across and
+    has this particle in one of the three cells that are new to it.
     """
     flight = flight_of(i, step, particles, gas.timestep)
     predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
@@ -231,7 +232,7 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
     if shared[N_MOVERS] > 1:
         for slot in range(shared[N_MOVERS]):
             j = workspace.mover[slot, 0]
-            cell = cell_of(j, shared, workspace)
+            cell = cell_at(workspace.mover[slot, 1], workspace.mover[slot, 2], shared)
             if j != i and (cell == middle - across or cell == middle or cell == middle + across):
                 predict_meeting(i, flight, j, step, NEVER, particles, workspace, shared, gas.timestep)
 

@@ -30,7 +30,7 @@ Frames = namedtuple("Frames", ["positions", "n_particles", "box_length", "images
 Canvas = namedtuple("Canvas", ["bits", "rows", "line"])
 # Raster rows between two barriers.
 BAND = 64
-# Pixels in a word of 64 bits: one is the sign, and one is shifted in.
+# Pixels in a word. Of its 64 bits one is the sign and one is for the carry of `add_runs`; 60 divides 1560.
 WORD = 60
 ONES = (1 << WORD) - 1
 

@@ -72,8 +72,8 @@ Workspace = namedtuple(
         "floats",
     ],
 )
-# Partners that are no particles: a wall, and the four cells that a free particle may go to next.
 NOBODY = 0xFFFFFFFF
+# Partners that are no particles: a wall, and the four cells that a free particle may go to next.
 WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
 # Schedule: the piston protocol and what to record, compiled to steps.

@@ -1,4 +1,4 @@
-"""What differs between the targets: barriers and atomics, one meaning on each.
+"""What differs between the targets: barriers, atomics, bits and vectors, one meaning on each.
 
 =====================  ==========================  =========================  =====================
 function               CUDA                        CPU (one thread a block)   CUDA simulator
@@ -7,6 +7,7 @@ function               CUDA                        CPU (one thread a block)   CU
 ``warp_barrier()``     ``__syncwarp``              nothing                    ``cuda.syncthreads``
 ``fetch_add`` ...      atomic on device memory     read, then write           atomic under a lock
 ``lowest_set_bit``     ``__ffs``                   ``tzcnt``                  Python
+``add_difference``     sixteen numbers, unrolled   LLVM vectors               Python
 =====================  ==========================  =========================  =====================
 
 The simulator has no warps: whoever launches there uses at most ``WARP`` threads a block, so that
@@ -26,7 +27,7 @@ from numba.extending import intrinsic, overload
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 WARP = 32
-# Numbers that `add_difference` adds at once: on the CPU one vector of AVX-512, or two of AVX2.
+# Numbers that `add_difference` adds at once: one vector of AVX-512, or two of AVX2.
 GROUP = 16
 
 if SIMULATED:
@@ -175,6 +176,8 @@ else:
     @intrinsic
     def add_vectors(_typing_context, values, place, table, after, before):
         """LLVM's vectors of GROUP float32: left to itself the compiler takes the numbers one by one."""
+        if not values == table == types.float32[::1]:
+            return None  # there is no such function: the pointers below know nothing else
 
         def generate(context, builder, signature, arguments):
             vector = ir.VectorType(ir.FloatType(), GROUP)
@@ -184,8 +187,8 @@ else:
                 data = context.make_array(kind)(context, builder, arguments[array]).data
                 return builder.bitcast(builder.gep(data, [arguments[index]]), vector.as_pointer())
 
-            def load(place):
-                return builder.load(place, align=4)
+            def load(address):
+                return builder.load(address, align=4)
 
             sums, more, less = pointer(0, 1), pointer(2, 3), pointer(2, 4)
             builder.store(builder.fadd(load(sums), builder.fsub(load(more), load(less))), sums, align=4)
@@ -228,8 +231,12 @@ else:
     @cuda_overload(add_difference)
     def _cuda_add_difference(values, place, table, after, before):
         def implementation(values, place, table, after, before):
+            # All is read before anything is written, so that no load waits for a store.
+            differences = cuda.local.array(GROUP, types.float32)
             for k in range(GROUP):
-                values[place + k] += table[after + k] - table[before + k]
+                differences[k] = table[after + k] - table[before + k]
+            for k in range(GROUP):
+                values[place + k] += differences[k]
 
         return implementation
 

@@ -82,6 +82,7 @@ def speed() -> list[dict[str, Any]]:
                 "render_ms": ours,
                 "render_frames_per_second": 1e3 / ours,
                 "pillow_draw_and_resize_ms": pillow,
+                "times_pillow": pillow / ours,
                 "dense_product_without_drawing_ms": dense,
             }
         )

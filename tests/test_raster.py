@@ -84,7 +84,9 @@ def test_image_is_within_one_grey_level_of_pillow(name: str, image: ImageSetting
 
 
 @pytest.mark.parametrize(
-    ("raster_pixels", "pixels"), [(64, 64), (65, 7), (31, 5), (7, 1)], ids=["same size", "odd", "below a word", "one"]
+    ("raster_pixels", "pixels"),
+    [(64, 64), (65, 7), (31, 5), (7, 1), (3700, 41)],
+    ids=["same size", "odd", "below a word", "one", "more words than one has bits"],
 )
 def test_any_size_is_within_one_grey_level_of_pillow(raster_pixels: int, pixels: int) -> None:
     positions = random_gas(300, 5) / 10.0
