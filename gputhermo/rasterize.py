@@ -73,7 +73,7 @@ def new_canvas(n_slots: int, image: ImageSettings, backend: Backend) -> Any:
     n_rows = raster_layout.BAND + lanczos_tables(image).weights.shape[1]
     return raster_layout.Canvas(
         bits=backend.empty((n_slots, image.raster_pixels, n_words), np.int64),
-        rows=backend.empty((n_slots, n_rows, image.pixels + raster_layout.GROUP), np.float32),
+        rows=backend.empty((n_slots, n_rows, image.pixels + raster_layout.REACH), np.float32),
         line=backend.empty((n_slots, image.pixels), np.float32),
     )
 
@@ -90,12 +90,12 @@ def lanczos_tables(image: ImageSettings) -> Any:
     """Compute the weights of one axis, on the host."""
     cumulative, passed, entered = cumulative_weights(image.raster_pixels, image.pixels)
     first, weights = banded_weights(image.raster_pixels, image.pixels)
-    group = raster_layout.GROUP
-    output = passed[:, None] - group + np.arange(2 * group)
+    reach = raster_layout.REACH
+    output = passed[:, None] - reach + np.arange(2 * reach)
     edges = np.take_along_axis(cumulative, np.clip(output, 0, image.pixels - 1), axis=1)
     # A piece from pixel k on may go to the last one before which no output pixel enters that is too far right.
-    pieces = np.searchsorted(entered, passed[:-1] + group, side="right") - np.arange(image.raster_pixels)
-    unbounded = entered[-1] <= passed[:-1] + group
+    pieces = np.searchsorted(entered, passed[:-1] + reach, side="right") - np.arange(image.raster_pixels)
+    unbounded = entered[-1] <= passed[:-1] + reach
     return raster_layout.Lanczos(
         edges=np.where((output >= 0) & (output < image.pixels), edges, 0.0).astype(np.float32).ravel(),
         piece=int(pieces[~unbounded].min(initial=image.raster_pixels)),

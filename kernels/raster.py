@@ -24,7 +24,7 @@ Frames = namedtuple("Frames", ["positions", "n_particles", "box_length", "images
 
 # Canvas: the workspace; one slot a block, used for one frame after the other. Nothing in it outlives a frame.
 #   bits  int64   [n_slots, raster_pixels, ceil(raster_pixels / WORD)]  the raster, lowest bit leftmost
-#   rows  float32 [n_slots, n_rows, pixels + GROUP]  the last rows of the raster resampled horizontally, and padding;
+#   rows  float32 [n_slots, n_rows, pixels + REACH]  the last rows of the raster resampled horizontally, and padding;
 #                                                    raster row k is row k % n_rows, n_rows >= BAND + n_taps
 #   line  float32 [n_slots, pixels]                  one row of the image before rounding
 Canvas = namedtuple("Canvas", ["bits", "rows", "line"])
@@ -33,11 +33,13 @@ BAND = 64
 # Pixels in a word. Of its 64 bits one is the sign and one is for the carry of `add_runs`; 60 divides 1560.
 WORD = 60
 ONES = (1 << WORD) - 1
+# Output pixels that a piece of a run may enter.
+REACH = GROUP
 
 # Lanczos: the weights of one axis, made by gputhermo.resample.
-#   edges    float32 [(raster_pixels + 1) 2 GROUP]  for each raster pixel k, the weight of all that lie before it in the
-#                                                   2 GROUP output pixels from passed[k] - GROUP on
-#   piece    int                    so many raster pixels in a row enter GROUP output pixels at most
+#   edges    float32 [(raster_pixels + 1) 2 REACH]  for each raster pixel k, the weight of all that lie before it in the
+#                                                   2 REACH output pixels from passed[k] - REACH on
+#   piece    int                    so many raster pixels in a row enter REACH output pixels at most
 #   passed   int32   [raster_pixels + 1]  the output pixels that lie left of raster pixel k altogether
 #   first    int32   [pixels]             the first raster pixel of an output pixel
 #   weights  float32 [pixels, n_taps]     weights from there on, zero-padded to a multiple of TAPS
@@ -158,8 +160,8 @@ def add_run(first, end, lanczos, values):
     while first < end:
         stop = minimum(first + lanczos.piece, end)
         left = lanczos.passed[first]
-        before = 2 * GROUP * first + GROUP
-        after = 2 * GROUP * stop + GROUP - (lanczos.passed[stop] - left)
+        before = 2 * REACH * first + REACH
+        after = 2 * REACH * stop + REACH - (lanczos.passed[stop] - left)
         add_difference(values, left, lanczos.edges, after, before)
         first = stop
 
