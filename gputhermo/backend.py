@@ -48,7 +48,7 @@ class Backend(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An uninitialised array on this device that begins with a line of the cache, for programs that use vectors."""
+        """An uninitialised array on this device; on hardware it begins with a line of the cache, as vectors like it."""
 
     @abstractmethod
     def adopt(self, array: Any) -> Any:

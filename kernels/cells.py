@@ -4,8 +4,8 @@ Cells are linked lists of particles: one exchange registers a particle, with no 
 empty cells gives every cell eight neighbours.
 
 Particles are registered at a window's start, and in a window when they cross into another cell. Those in contact follow
-when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Of some thousand few
-go to another cell at one step: all lanes note who does, then one of them takes these from list to list.
+when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Of some thousand particles
+few go to another cell at one step: all lanes note who does, then one of them takes these from list to list.
 """
 
 from .forces import CONTACT_DISTANCE

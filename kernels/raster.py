@@ -95,8 +95,7 @@ def set_run(bits, row, first, end):
     while first < end:
         stop = minimum(first + WORD, end)
         ones = (1 << (stop - first)) - 1
-        word = first // WORD
-        place = first - word * WORD
+        word, place = first // WORD, first % WORD
         fetch_or(bits, (row, word), ones << place & ONES)
         if place + stop - first > WORD:
             fetch_or(bits, (row, word + 1), ones >> (WORD - place))
@@ -124,8 +123,8 @@ def resample(thread, n_threads, bits, lanczos, rows, line, image):
 def resample_row(bits, lanczos, values):
     """Resample one row of the raster: it is the sum of its runs, from left to right.
 
-    Most words are empty. Which are not is found out first, without a branch: branches that a processor cannot foresee
-    cost more than the sums.
+    Most words are empty. Which are not is found out first, for as many as a number has bits, and without a branch:
+    branches that a processor cannot foresee cost more than the sums.
     """
     for column in range(values.shape[0]):
         values[column] = 0.0
