@@ -26,6 +26,11 @@ from .kernels.targets import SIMULATED
 
 __all__ = ["Backend", "CpuBackend", "CudaBackend", "layout", "placement", "raster_layout", "select"]
 
+THREADS = {"contact": 64, "verlet": 128, "place": 128, "raster": 128}
+"""Threads of a block on a CUDA device. With the registers that the contact engine takes, four such blocks fit on a
+multiprocessor, and all slots run at once; the first warp of a block steps, both open windows."""
+SIMULATED_THREADS = 2
+"""Threads of a block in numba's simulator, which are Python's."""
 CACHE_LINE = 64
 """Bytes of a line of the cache, and of the widest vector."""
 
@@ -35,6 +40,8 @@ class Backend(ABC):
 
     name: str
     xp: Any
+    launch_turns: int
+    """Turns of a lane that a replica gets in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
     n_slots: int
     """Replicas that it is worth having in flight at once."""
     slot_memory: int
@@ -76,6 +83,7 @@ class CpuBackend(Backend):
         self.name = "cpu"
         self.xp = np
         self.n_threads = n_threads or available_cores()
+        self.launch_turns = 6_000_000
         self.n_slots = 2 * self.n_threads
         self.slot_memory = 2**29
         self.memory = host_memory()
@@ -110,15 +118,17 @@ class CpuBackend(Backend):
 class CudaBackend(Backend):
     """A CUDA device: one thread block an item. In numba's simulator, NumPy arrays and a few Python threads a block."""
 
-    def __init__(self, device: int = 0, threads_per_block: int | None = None):
+    def __init__(self, device: int = 0, simulated_threads: int = SIMULATED_THREADS):
         self.name = f"cuda:{device}"
+        # Taken for a microsecond each, by the count of a turn's instructions; not measured.
+        self.launch_turns = 100_000
         self._own_stream: Any = None
         if SIMULATED:
             self.xp = np
             self.n_slots = 2
             self.slot_memory = 2**29
             self.memory = host_memory()
-            self.threads_per_block = threads_per_block or 2
+            self.threads = dict.fromkeys(THREADS, simulated_threads)
             return
         if not cuda.is_available():
             raise InputError(f"device = {self.name!r} is not allowed: no CUDA device is here; allowed: cpu, auto")
@@ -135,7 +145,7 @@ class CudaBackend(Backend):
         cuda.select_device(device)
         cupy.cuda.Device(device).use()
         self.xp = cupy
-        self.threads_per_block = threads_per_block or 128
+        self.threads = THREADS
         self.n_slots = 4 * cuda.get_current_device().MULTIPROCESSOR_COUNT
         free, self.memory = cupy.cuda.Device(device).mem_info
         self.slot_memory = free // 2
@@ -144,7 +154,7 @@ class CudaBackend(Backend):
         """See `Backend.run`."""
         program = getattr(launch, f"{entry}_on_cuda")
         items = self.xp.asarray(order, dtype=np.int32)
-        shape = len(order), self.threads_per_block
+        shape = len(order), self.threads[entry]
         if SIMULATED:
             program[shape](items, *arguments)
             return

@@ -18,9 +18,6 @@ from .parameters import IntegratorSettings
 from .process import Protocol, Timetable, compile_protocol, steps_between_samples
 from .state import ReplicaBatch
 
-LAUNCH_BUDGET = 2_000_000
-"""Particle-steps that a replica executes in one launch: a tenth of a second or so, and Ctrl-C waits no longer."""
-
 FULL = {
     layout.CELLS_FULL: "n_cells",
     layout.NEIGHBOURS_FULL: "n_neighbours",
@@ -259,11 +256,11 @@ class Simulation:
             "executed": int(row[layout.EXECUTED]),
         }
 
-    def advance(self, budget: int = LAUNCH_BUDGET) -> list[int]:
-        """Run every unfinished replica for about `budget` particle-steps, in one launch; returns who finished.
+    def advance(self, budget: int | None = None) -> list[int]:
+        """Run every unfinished replica for about `budget` turns of a lane, in one launch; returns who finished.
 
-        A launch that filled a buffer is undone for that replica, and the buffer doubled. Raises SimulationError if a
-        replica reached the impossible.
+        By default it is the backend's `launch_turns`. A launch that filled a buffer is undone for that replica, and the
+        buffer doubled. Raises SimulationError if a replica reached the impossible.
         """
         slots = self.running
         for before, now in zip(self._before, self.particles, strict=True):
@@ -272,7 +269,7 @@ class Simulation:
         self.backend.run(
             self.integrator.engine,
             slots,
-            budget,
+            budget or self.backend.launch_turns,
             self.gas,
             self.particles,
             self.workspace,

@@ -13,7 +13,6 @@ from .replica import (
     CELL_HEIGHT,
     CELL_WIDTH,
     CELLS_FULL,
-    CULPRIT,
     LEFT_THE_BOX,
     N_COLUMNS,
     N_MOVERS,
@@ -23,6 +22,7 @@ from .replica import (
     STATUS,
     X,
     Y,
+    halt,
     position_at,
 )
 from .targets import block_program, exchange, fetch_add, lowest_set_bit, maximum, minimum, warp_barrier
@@ -79,10 +79,12 @@ def column_and_row(x, y, shared, shared_floats):
 
 @block_program
 def enter(i, column, row, shared, workspace):
-    """Put particle `i` at the head of a cell's list."""
+    """Put particle `i` at the head of a cell's list; nobody else may change lists meanwhile."""
+    cell = cell_at(column, row, shared)
     workspace.cell[i, 0] = column
     workspace.cell[i, 1] = row
-    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell_at(column, row, shared), i)
+    workspace.next_in_cell[i] = workspace.cell_head[cell]
+    workspace.cell_head[cell] = i
 
 
 @block_program
@@ -102,11 +104,12 @@ def leave(i, shared, workspace):
 def register(i, x, y, piston, gas, shared, shared_floats, workspace):
     """Put particle `i` at (x, y) into its cell, at a window's start; a position outside the box sets STATUS."""
     if not is_inside(x, y, piston, gas):
-        shared[STATUS] = LEFT_THE_BOX
-        shared[CULPRIT] = i
+        halt(LEFT_THE_BOX, i, shared)
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    enter(i, column, row, shared, workspace)
+    workspace.cell[i, 0] = column
+    workspace.cell[i, 1] = row
+    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell_at(column, row, shared), i)
 
 
 @block_program
@@ -181,8 +184,7 @@ def gather_neighbours(i, step, reach, particles, workspace, shared, timestep):
                 dx, dy = x - other_x, y - other_y
                 if dx * dx + dy * dy < reach * reach:
                     if n == neighbours.shape[0]:
-                        shared[STATUS] = NEIGHBOURS_FULL
-                        shared[CULPRIT] = i
+                        halt(NEIGHBOURS_FULL, i, shared)
                         workspace.n_neighbours[i] = n
                         return
                     place = n

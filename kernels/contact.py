@@ -46,15 +46,16 @@ from .replica import (
     STATUS,
     STEP,
     TOUCHING,
+    TURNS,
     WALL,
     WINDOW_END,
     WINDOW_START,
-    WINDOWS,
     WOKEN,
     X,
     Y,
     piston_at,
     position_at,
+    turns,
 )
 from .step import end_step, kick_and_drift, update_acceleration
 from .targets import (
@@ -64,6 +65,7 @@ from .targets import (
     exchange,
     fetch_add,
     fetch_min,
+    lanes_of,
     maximum,
     minimum,
     warp_barrier,
@@ -71,8 +73,11 @@ from .targets import (
 from .walls import pair_touches, touches_wall
 from .window import open_window
 
-# Work of opening a window, in executed particle-steps a particle: what a launch's budget counts it as.
-WINDOW_EFFORT = 2
+# What a launch's budget counts in turns of a lane, if a step of as many particles as there are lanes is one: opening a
+# window, for each turn at its particles, and an event with what comes of it. So the replicas of a launch take about as
+# long as each other: on a CPU within a third; on CUDA by the count of their instructions alone.
+WINDOW_TURNS = 2
+EVENT_TURNS = 4
 # Cells hold about OCCUPANCY particles each where that makes them wide enough: the cost of crossing into the next cell
 # and that of looking through its neighbours are then least in sum (measured).
 OCCUPANCY = 0.2
@@ -80,13 +85,14 @@ OCCUPANCY = 0.2
 
 @block_program
 def advance(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats, budget):
-    """Run whole windows of replica `r` until its process ends or about `budget` particle-steps are spent.
+    """Run whole windows of replica `r` until its process ends or a lane has had about `budget` turns.
 
     One block owns the replica. Written: particles, its record, shared (with the progress), workspace.
     """
+    if thread == 0:
+        shared[TURNS] = 0
     barrier()
-    last_effort = effort(gas, shared) + budget
-    while shared[STATUS] <= RUNNING and effort(gas, shared) < last_effort:
+    while shared[STATUS] <= RUNNING and shared[TURNS] < budget:
         open_window(
             thread, n_threads, SMALLEST_WIDTH, OCCUPANCY, gas, particles, workspace, schedules, r, shared, shared_floats
         )
@@ -99,14 +105,10 @@ def advance(thread, n_threads, gas, particles, workspace, schedules, records, r,
             predict_window(thread, n_threads, particles, workspace, shared, shared_floats, gas)
             barrier()
             if thread < WARP:
-                step_window(thread, minimum(n_threads, WARP), gas, particles, workspace, shared, shared_floats)
+                step_window(thread, lanes_of(n_threads), gas, particles, workspace, shared, shared_floats)
+        if thread == 0:
+            shared[TURNS] += WINDOW_TURNS * turns(gas.n_particles, n_threads)
         record_due(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats)
-
-
-@block_program
-def effort(gas, shared):
-    """Work done since the process began, in executed particle-steps."""
-    return shared[EXECUTED] + WINDOW_EFFORT * gas.n_particles * shared[WINDOWS]
 
 
 @block_program
@@ -197,7 +199,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
                 if workspace.woken_at[i] == step:
                     count_contacts(i, step, piston, gas, particles, workspace, shared)
             if not end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
-                particles.contact[i] = FREE
+                exchange(particles.contact, i, FREE)  # others may read it now, in `list_neighbours`
                 fetch_add(shared, N_FREED, 1)
         warp_barrier()
 
@@ -225,10 +227,12 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
             shared[N_TOUCHING] = n_now
         if lane == 0:
             shared[EXECUTED] += n_now
+            shared[TURNS] += turns(n_now, n_lanes)
         warp_barrier()
     if lane == 0:
         shared[STEP] = step
         shared[PREDICTIONS] += shared[N_EVENTS]
+        shared[TURNS] += EVENT_TURNS * shared[N_EVENTS]
 
 
 @block_program
@@ -237,12 +241,15 @@ def next_event_step(lane, n_lanes, step, workspace, shared):
     if lane == 0:
         shared[NEXT_STEP] = shared[WINDOW_END]
     warp_barrier()
-    first = step - shared[WINDOW_START]
-    for bucket in range(first + lane, shared[WINDOW_END] - shared[WINDOW_START], n_lanes):
-        if workspace.event_head[bucket] >= 0:
-            fetch_min(shared, NEXT_STEP, shared[WINDOW_START] + bucket + 1)
-            break
-    warp_barrier()
+    while step < shared[NEXT_STEP]:
+        warp_barrier()  # all lanes have taken the same branch before any of them finds something
+        last = minimum(step + WARP, shared[WINDOW_END])
+        for due in range(step + 1 + lane, last + 1, n_lanes):
+            if workspace.event_head[due - shared[WINDOW_START] - 1] >= 0:
+                fetch_min(shared, NEXT_STEP, due)
+                break
+        step = last
+        warp_barrier()
     return shared[NEXT_STEP]
 
 
@@ -353,7 +360,7 @@ def wake(i, step, particles, workspace, dt):
     particles.motion[i, X] = x
     particles.motion[i, Y] = y
     particles.since[i] = step
-    particles.contact[i] = TOUCHING
+    exchange(particles.contact, i, TOUCHING)  # others may read it now, in `predict_arrivals`
     workspace.valid_until[i] = -1
     workspace.woken_at[i] = step
 

@@ -31,12 +31,12 @@ from .replica import (
     NOBODY,
     PISTON_COLUMN,
     PISTON_SPEED,
-    STATUS,
     VX,
     VY,
     WALL,
     WINDOW_END,
     WINDOW_START,
+    halt,
     piston_at,
     position_at,
 )
@@ -86,7 +86,7 @@ def push(i, j, step, steps, shared, workspace):
     slot = fetch_add(shared, N_EVENTS, 1)
     if step == shared[WINDOW_START]:
         if 2 * slot >= workspace.event.shape[0]:
-            shared[STATUS] = EVENTS_FULL
+            halt(EVENTS_FULL, i, shared)
             return
     elif slot >= workspace.event.shape[0]:
         fetch_min(shared, WINDOW_END, step)

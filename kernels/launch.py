@@ -40,7 +40,7 @@ def store_progress(thread, n_threads, progress, shared):
 
 @block_program
 def contact_on_cpu(r, budget, gas, particles, workspace, schedules, records, progress):
-    """Advance replica `r` with the contact engine by about `budget` particle-steps, on the calling thread.
+    """Advance replica `r` with the contact engine, on the calling thread, by about `budget` turns.
 
     Written: particles, workspace, records, progress of this replica.
     """
@@ -63,7 +63,7 @@ def verlet_on_cpu(r, budget, gas, particles, workspace, schedules, records, prog
 
 @cuda.jit
 def contact_on_cuda(order, budget, gas, particles, workspace, schedules, records, progress):
-    """Advance the replicas `order` with the contact engine, one block each, by about `budget` particle-steps.
+    """Advance the replicas `order` with the contact engine, one block each, by about `budget` turns of a lane.
 
     `order` int32 [n_blocks]. Written: particles, workspace, records, progress of these replicas.
     """

@@ -7,7 +7,7 @@ numbers of the time step, counted from the start of the process.
 
 from collections import namedtuple
 
-from .targets import block_program
+from .targets import block_program, exchange, fetch_max
 
 # Gas: what is constant for one replica.
 #   n_particles         int     particles in this replica; rows beyond are padding
@@ -143,6 +143,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
     N_MOVERS,  # particles that go to another cell at the present step
+    TURNS,  # turns that a lane has had in this launch
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
     SEGMENT_START,  # first step of the present segment
@@ -150,7 +151,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_ROWS,  # ... and along y, without the rim
     PISTON_COLUMN,  # the first column in which the piston may be touched in this window
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 15)
+) = range(N_PROGRESS, N_PROGRESS + 16)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start
@@ -253,3 +254,16 @@ def piston_at(step, shared, shared_floats, timestep):
     """Position of the piston at `step` of the present segment."""
     elapsed = (step - shared[SEGMENT_START]) * timestep
     return shared_floats[SEGMENT_PISTON] + shared_floats[PISTON_SPEED] * elapsed
+
+
+@block_program
+def halt(status, i, shared):
+    """End the launch with `status`, which is about particle `i`; if several threads call it the gravest counts."""
+    if fetch_max(shared, STATUS, status) < status:
+        exchange(shared, CULPRIT, i)
+
+
+@block_program
+def turns(n, n_lanes):
+    """How often a lane has its turn when `n` particles are dealt out to `n_lanes` lanes."""
+    return (n + n_lanes - 1) // n_lanes

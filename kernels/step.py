@@ -2,18 +2,17 @@
 
 from .forces import pair_force, wall_force
 from .replica import (
-    CULPRIT,
     LEFT_THE_BOX,
     N_WALLS,
     PISTON_SPEED,
     RIGHT,
     SPEED_LIMIT,
-    STATUS,
     VX,
     VY,
     WINDOW_END,
     X,
     Y,
+    halt,
     piston_at,
     position_at,
 )
@@ -92,8 +91,7 @@ def end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
             particles.impulse[i, wall] += dt * forces[wall]
         particles.work[i] -= 0.5 * dt * shared_floats[PISTON_SPEED] * forces[RIGHT]
         if not is_inside(x, y, piston, gas):
-            shared[STATUS] = LEFT_THE_BOX
-            shared[CULPRIT] = i
+            halt(LEFT_THE_BOX, i, shared)
     particles.accelerations[i, 0] = ax
     particles.accelerations[i, 1] = ay
     particles.motion[i, VX] += 0.5 * dt * ax

@@ -5,13 +5,14 @@ function               CUDA                        CPU (one thread a block)   CU
 =====================  ==========================  =========================  =====================
 ``barrier()``          ``__syncthreads``           nothing                    ``cuda.syncthreads``
 ``warp_barrier()``     ``__syncwarp``              nothing                    ``cuda.syncthreads``
+``lanes_of(n)``        32, known when compiling    1                          the threads of the block
 ``fetch_add`` ...      atomic on device memory     read, then write           atomic under a lock
 ``lowest_set_bit``     ``__ffs``                   ``tzcnt``                  Python
 ``add_difference``     sixteen numbers, unrolled   LLVM vectors               Python
 =====================  ==========================  =========================  =====================
 
-The simulator has no warps: whoever launches there uses at most ``WARP`` threads a block, so that
-the threads of the block and the lanes of its first warp are the same.
+A block has at least a warp on CUDA. The simulator has no warps: whoever launches there uses at most ``WARP`` threads a
+block, so that the threads of the block and the lanes of its first warp are the same.
 
 Block programs carry the decorator ``block_program``; on a real CUDA target it is ``numba.njit``, whose
 dispatchers a ``cuda.jit`` kernel calls as they are. In the simulator it leaves the function alone.
@@ -47,6 +48,11 @@ def barrier():
 def warp_barrier():
     """As ``barrier``, for the lanes of one warp."""
     _cuda().syncthreads()
+
+
+def lanes_of(n_threads):
+    """Lanes of a warp of a block; a compiler that knows the stride of a loop needs no division to count its turns."""
+    return min(n_threads, WARP)
 
 
 def fetch_add(array, index, value):
@@ -114,6 +120,10 @@ else:
     @overload(warp_barrier, target="cpu")
     def _cpu_warp_barrier():
         return lambda: None
+
+    @overload(lanes_of, target="cpu")
+    def _cpu_lanes_of(n_threads):
+        return lambda n_threads: 1
 
     @overload(fetch_add, target="cpu")
     def _cpu_fetch_add(array, index, value):
@@ -207,6 +217,10 @@ else:
     @cuda_overload(warp_barrier)
     def _cuda_warp_barrier():
         return lambda: cuda.syncwarp()
+
+    @cuda_overload(lanes_of)
+    def _cuda_lanes_of(n_threads):
+        return lambda n_threads: WARP
 
     @cuda_overload(fetch_add)
     def _cuda_fetch_add(array, index, value):

@@ -12,9 +12,11 @@ from .replica import (
     STEP,
     TOO_FAST,
     TOUCHING,
+    TURNS,
     WINDOW_END,
     WINDOW_START,
     piston_at,
+    turns,
 )
 from .step import end_step, kick_and_drift, update_acceleration
 from .targets import barrier, block_program, minimum
@@ -26,13 +28,14 @@ WIDTH = 3.0
 
 @block_program
 def advance(thread, n_threads, gas, particles, workspace, schedules, records, r, shared, shared_floats, budget):
-    """Run whole windows of replica `r` until its process ends or about `budget` particle-steps are spent.
+    """Run whole windows of replica `r` until its process ends or a thread has had about `budget` turns.
 
     One block owns the replica. Written: particles, its record, shared (with the progress), workspace.
     """
+    if thread == 0:
+        shared[TURNS] = 0
     barrier()
-    last_executed = shared[EXECUTED] + budget
-    while shared[STATUS] <= RUNNING and shared[EXECUTED] < last_executed:
+    while shared[STATUS] <= RUNNING and shared[TURNS] < budget:
         open_window(thread, n_threads, WIDTH, 0.0, gas, particles, workspace, schedules, r, shared, shared_floats)
         list_neighbours(thread, n_threads, gas, particles, workspace, shared)
         if thread == 0:
@@ -88,4 +91,5 @@ def step_window(thread, n_threads, gas, particles, workspace, shared, shared_flo
         barrier()
     if thread == 0:
         shared[EXECUTED] += (step - shared[WINDOW_START]) * gas.n_particles
+        shared[TURNS] += (step - shared[WINDOW_START]) * turns(gas.n_particles, n_threads)
         shared[STEP] = step

@@ -1,21 +1,13 @@
-"""The CUDA entry points compile to PTX and to SASS, on machines without a GPU too, and spill no registers.
+"""The CUDA entry points compile to PTX and to SASS, on machines without a GPU too, and spill no registers."""
 
-libnvvm and ptxas come from a wheel of the test extra, whatever else the machine has, so that the counts are the same
-everywhere.
-"""
-
-import contextlib
 import re
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import cuda, typeof
-from numba.cuda.cuda_paths import get_cuda_paths
-from numba.cuda.cudadrv.nvvm import NVVM
+from numba import typeof
+from ptx_compiler import compile_ptx, wheel_file, without_a_driver
 
 from gputhermo import Hold, Protocol, ReplicaBatch, simulate
 from gputhermo.backend import CpuBackend
@@ -65,36 +57,10 @@ def arguments():
     return backend.arguments
 
 
-def wheel_file(name, *distributions):
-    """Path of the file `name` in the first of these distributions that is installed."""
-    for distribution in distributions:
-        with contextlib.suppress(PackageNotFoundError):
-            return next(Path(file.locate()) for file in files(distribution) if file.name == name)
-    raise FileNotFoundError(f"{name}: the test extra is not installed (pip install -e '.[test]')")
-
-
-@pytest.fixture(scope="module")
-def compile_ptx(tmp_path_factory):
-    """numba's PTX compiler, with the libnvvm of the test extra and no driver to ask."""
-    # numba looks in the folders of a toolkit and for a version in the name.
-    toolkit = tmp_path_factory.mktemp("toolkit")
-    for folder, name, link in (
-        ("lib64", "libnvvm.so", "libnvvm.so.4"),
-        ("libdevice", "libdevice.10.bc", "libdevice.10.bc"),
-    ):
-        (toolkit / "nvvm" / folder).mkdir(parents=True)
-        (toolkit / "nvvm" / folder / link).symlink_to(wheel_file(name, "nvidia-cuda-nvcc-cu12"))
-
-    class NoDevice:
-        compute_capability = (9, 0)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUDA_HOME", str(toolkit))
-        # Whatever an earlier test found on this machine is forgotten.
-        patch.delattr(get_cuda_paths, "_cached_result", raising=False)
-        patch.setattr(NVVM, "_NVVM__INSTANCE", None, raising=False)
-        patch.setattr("numba.cuda.dispatcher.get_current_device", NoDevice)
-        yield cuda.compile_ptx
+@pytest.fixture(scope="module", autouse=True)
+def compiler(tmp_path_factory):
+    with without_a_driver(tmp_path_factory.mktemp("toolkit")):
+        yield
 
 
 @pytest.fixture
@@ -128,13 +94,10 @@ def test_every_entry_point_is_compiled_below(arguments):
 
 @pytest.mark.parametrize("capability", BLOCK_SHARED_LIMIT, ids="sm_{0[0]}{0[1]}".format)
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_entry_point_spills_nothing_and_its_shared_memory_fits(
-    entry, capability, arguments, compile_ptx, assemble, record_property
-):
+def test_entry_point_spills_nothing_and_its_shared_memory_fits(entry, capability, arguments, assemble, record_property):
     architecture = "sm_{}{}".format(*capability)
-    kernel = getattr(launch, f"{entry}_on_cuda")
-    ptx, _ = compile_ptx(kernel.py_func, tuple(map(typeof, arguments[entry])), cc=capability)
-    used = assemble(ptx, architecture)
+    types = tuple(map(typeof, arguments[entry]))
+    used = assemble(compile_ptx(getattr(launch, f"{entry}_on_cuda"), types, capability), architecture)
     record_property(
         "figure",
         f"{entry:<8} {architecture}{used.registers:4d} registers, {used.spilled} bytes spilled, {used.stack} of stack, "

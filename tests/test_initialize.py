@@ -134,7 +134,7 @@ for n_threads in (1, 3, 4, 8):
     positions, velocities = draw(
         [16, 40, 1], [13.0, 30.0, 2.0], [13.0, 25.0, 2.0], kinetic_energy=[np.nan, 40.0, 0.5],
         partition=[None, Partition("x", 8.0), None], seed=2**40 + 1, stream=[2**32 - 1, 0, 3],
-        backend=CudaBackend(threads_per_block=n_threads),
+        backend=CudaBackend(simulated_threads=n_threads),
     )
     np.savez(f"{sys.argv[1]}/{n_threads}.npz", positions=positions, velocities=velocities)
 """

@@ -154,7 +154,7 @@ from gputhermo.parameters import ImageSettings
 from gputhermo.rasterize import render
 
 positions = np.load(sys.argv[1])
-backend = CudaBackend(threads_per_block=int(sys.argv[3]))
+backend = CudaBackend(simulated_threads=int(sys.argv[3]))
 np.save(sys.argv[2], render(positions, [4, 3, 4], ImageSettings(raster_pixels=64, pixels=16), 12.0, backend))
 """
 

@@ -301,7 +301,7 @@ protocol = Protocol(9.0, 9.0, [Hold(0.1), Stroke(to=8.8, speed=2.0, record=True)
 (recording,) = simulate(
     batch,
     protocol,
-    device=CudaBackend(threads_per_block=int(sys.argv[3])),
+    device=CudaBackend(simulated_threads=int(sys.argv[3])),
     integrator=IntegratorSettings(engine=sys.argv[4], timestep=0.002),
     frames=1,
     series_interval=0.05,
