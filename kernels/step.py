@@ -24,16 +24,18 @@ from .walls import is_inside, pair_touches, total_wall_force, touches_wall, wall
 def kick_and_drift(i, step, gas, particles, shared, shared_floats):
     """Take particle `i` from the step before to `step`; a speed over the window's limit ends the window here."""
     dt = gas.timestep
-    if shared_floats[PISTON_SPEED] != 0.0:
-        piston = piston_at(step - 1, shared, shared_floats, dt)
-        force = wall_force(piston - particles.motion[i, X], gas.stiffness)
-        particles.work[i] -= 0.5 * dt * shared_floats[PISTON_SPEED] * force
+    # All is read before anything is written, so that no load waits for a store.
+    x, y = particles.motion[i, X], particles.motion[i, Y]
     vx = particles.motion[i, VX] + 0.5 * dt * particles.accelerations[i, 0]
     vy = particles.motion[i, VY] + 0.5 * dt * particles.accelerations[i, 1]
+    if shared_floats[PISTON_SPEED] != 0.0:
+        piston = piston_at(step - 1, shared, shared_floats, dt)
+        force = wall_force(piston - x, gas.stiffness)
+        particles.work[i] -= 0.5 * dt * shared_floats[PISTON_SPEED] * force
     particles.motion[i, VX] = vx
     particles.motion[i, VY] = vy
-    particles.motion[i, X] += dt * vx
-    particles.motion[i, Y] += dt * vy
+    particles.motion[i, X] = x + dt * vx
+    particles.motion[i, Y] = y + dt * vy
     particles.since[i] = step
     limit = shared_floats[SPEED_LIMIT]
     if not vx * vx + vy * vy <= limit * limit:
@@ -80,6 +82,7 @@ def end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
     """
     dt = gas.timestep
     x, y = particles.motion[i, X], particles.motion[i, Y]
+    vx, vy = particles.motion[i, VX], particles.motion[i, VY]
     ax, ay, touches = pair_forces(i, x, y, step, gas, particles, workspace)
     at_wall = touches_wall(x, y, piston, gas)
     if at_wall:
@@ -94,6 +97,6 @@ def end_step(i, step, piston, gas, particles, workspace, shared, shared_floats):
             halt(LEFT_THE_BOX, i, shared)
     particles.accelerations[i, 0] = ax
     particles.accelerations[i, 1] = ay
-    particles.motion[i, VX] += 0.5 * dt * ax
-    particles.motion[i, VY] += 0.5 * dt * ay
+    particles.motion[i, VX] = vx + 0.5 * dt * ax
+    particles.motion[i, VY] = vy + 0.5 * dt * ay
     return touches or at_wall

@@ -42,16 +42,18 @@ def machine(entry: str, types: tuple[Any, ...], capacity: int, granule: int) -> 
 class PtxBackend(CpuBackend):
     """The CPU, which runs the PTX of a GPU, and fails at the first fault."""
 
-    def __init__(self, n_threads: int = 64, capacity: int = 2**21, granule: int = 4):
+    def __init__(self, n_threads: int = 64, seed: int = 0, capacity: int = 2**21, granule: int = 4):
+        """Blocks of `n_threads`, which take turns in an order that `seed` decides."""
         super().__init__(n_threads=1)
-        self.block, self.memory = n_threads, (capacity, granule)
+        self.block, self.seed, self.memory = n_threads, seed, (capacity, granule)
         self.launches = 0
 
     def run(self, entry: str, order: Sequence[int] | np.ndarray, *arguments: Any) -> None:
         self.launches += 1
         order = np.asarray(order, dtype=np.int32)
         types = tuple(map(typeof, (order, *arguments)))
-        assert machine(entry, types, *self.memory).launch(order, self.block, arguments, seed=self.launches) == []
+        seed = self.seed + self.launches
+        assert machine(entry, types, *self.memory).launch(order, self.block, arguments, seed) == []
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,6 +84,22 @@ def test_trajectories_are_those_of_the_cpu(n_particles: int, motion: str, n_thre
     )
     assert theirs.counters["contacts"] > 20
     assert_alike(ours, theirs)
+
+
+def test_no_bit_depends_on_the_order_of_threads_or_on_their_number():
+    """In a gas so dense that every step has many contacts, and several events."""
+    states = [random_gas(300, 60.0, 60.0, seed=seed) for seed in (1, 2)]
+    batch = ReplicaBatch.from_arrays(*zip(*states, strict=True))
+    protocol = Protocol(60.0, 60.0, [Stroke(to=59.8, speed=1.0, record=True)])
+    runs = [
+        simulate(batch, protocol, device=PtxBackend(n_threads, seed), frames=1, buffers=SMALL)
+        for n_threads, seed in ((64, 0), (64, 100), (32, 0))
+    ]
+    assert runs[0][0].counters["contacts"] > 20
+    for other in runs[1:]:
+        for one, same in zip(runs[0], other, strict=True):
+            assert np.array_equal(one.phase_points, same.phase_points)
+            assert np.array_equal(one.work, same.work)
 
 
 @pytest.mark.parametrize("engine", ["contact", "verlet"])
