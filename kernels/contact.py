@@ -45,6 +45,7 @@ from .replica import (
     SPEED_LIMIT,
     STATUS,
     STEP,
+    STOP_STEP,
     TOUCHING,
     TURNS,
     WALL,
@@ -117,11 +118,12 @@ def list_touching(thread, n_threads, gas, particles, workspace, shared):
 
     At a process's start every particle counts as in contact.
     """
+    has_room = shared[STATUS] <= RUNNING
     if thread == 0:
         shared[N_TOUCHING] = 0
         shared[LIST] = 0
-    barrier()
-    if shared[STATUS] <= RUNNING:
+    barrier()  # the status may change from here on
+    if has_room:
         for i in range(thread, gas.n_particles, n_threads):
             workspace.woken_at[i] = NEVER
             if particles.contact[i] == TOUCHING:
@@ -156,9 +158,10 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
     """Step through the window that is open. Written: particles, shared, workspace."""
     dt = gas.timestep
     step = shared[WINDOW_START]
-    while shared[STATUS] == RUNNING and step < shared[WINDOW_END]:
+    while shared[STATUS] == RUNNING and step < shared[STOP_STEP]:
         n = shared[N_TOUCHING]
         touching = workspace.touching[shared[LIST]]
+        warp_barrier()  # all lanes go on; `kick_and_drift` may cut the window short from here on
         step = step + 1 if n > 0 else next_event_step(lane, n_lanes, step, workspace, shared)
         piston = piston_at(step, shared, shared_floats, dt)
 

@@ -31,6 +31,7 @@ from .replica import (
     NOBODY,
     PISTON_COLUMN,
     PISTON_SPEED,
+    STOP_STEP,
     VX,
     VY,
     WALL,
@@ -80,7 +81,7 @@ def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
 def push(i, j, step, steps, shared, workspace):
     """Let the event of particle `i` with `j` (or WALL, or CELL_...), predicted at `step`, wait for `step + steps`.
 
-    With no room left the window ends at `step`, and what is lost is predicted again. At a window's start the events
+    With no room left the window is cut short at `step`, and what is lost is predicted again. At a window's start the events
     must fit into half of the room; else STATUS is set.
     """
     slot = fetch_add(shared, N_EVENTS, 1)
@@ -89,7 +90,7 @@ def push(i, j, step, steps, shared, workspace):
             halt(EVENTS_FULL, i, shared)
             return
     elif slot >= workspace.event.shape[0]:
-        fetch_min(shared, WINDOW_END, step)
+        fetch_min(shared, STOP_STEP, step)
         return
     workspace.event[slot, 0] = i
     workspace.event[slot, 1] = j

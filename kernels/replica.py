@@ -146,12 +146,13 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     TURNS,  # turns that a lane has had in this launch
     WINDOW_START,  # its first step ...
     WINDOW_END,  # ... and its last
+    STOP_STEP,  # the step that it is left at: its last, unless it has to be cut short
     SEGMENT_START,  # first step of the present segment
     N_COLUMNS,  # cells along x ...
     N_ROWS,  # ... and along y, without the rim
     PISTON_COLUMN,  # the first column in which the piston may be touched in this window
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 16)
+) = range(N_PROGRESS, N_PROGRESS + 17)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start

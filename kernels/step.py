@@ -7,9 +7,9 @@ from .replica import (
     PISTON_SPEED,
     RIGHT,
     SPEED_LIMIT,
+    STOP_STEP,
     VX,
     VY,
-    WINDOW_END,
     X,
     Y,
     halt,
@@ -39,7 +39,7 @@ def kick_and_drift(i, step, gas, particles, shared, shared_floats):
     particles.since[i] = step
     limit = shared_floats[SPEED_LIMIT]
     if not vx * vx + vy * vy <= limit * limit:
-        fetch_min(shared, WINDOW_END, step)
+        fetch_min(shared, STOP_STEP, step)
 
 
 @block_program

@@ -10,10 +10,10 @@ from .replica import (
     SPEED_LIMIT,
     STATUS,
     STEP,
+    STOP_STEP,
     TOO_FAST,
     TOUCHING,
     TURNS,
-    WINDOW_END,
     WINDOW_START,
     piston_at,
     turns,
@@ -63,16 +63,18 @@ def end_within_reach(gas, shared, shared_floats):
     steps = 0.5 * (WIDTH - CONTACT_DISTANCE) / (shared_floats[SPEED_LIMIT] * gas.timestep)
     if not steps >= 1.0:
         shared[STATUS] = TOO_FAST
-    shared[WINDOW_END] = minimum(shared[WINDOW_END], shared[WINDOW_START] + int(minimum(steps, 1e9)))
+    shared[STOP_STEP] = minimum(shared[STOP_STEP], shared[WINDOW_START] + int(minimum(steps, 1e9)))
 
 
 @block_program
 def list_neighbours(thread, n_threads, gas, particles, workspace, shared):
     """List for every particle those that may touch it in the window just opened."""
-    if shared[STATUS] > RUNNING:
-        return
-    for i in range(thread, gas.n_particles, n_threads):
-        gather_neighbours(i, shared[STEP], WIDTH, particles, workspace, shared, gas.timestep)
+    has_room = shared[STATUS] <= RUNNING
+    barrier()  # the status may change from here on
+    if has_room:
+        for i in range(thread, gas.n_particles, n_threads):
+            gather_neighbours(i, shared[STEP], WIDTH, particles, workspace, shared, gas.timestep)
+    barrier()
 
 
 @block_program
@@ -80,8 +82,9 @@ def step_window(thread, n_threads, gas, particles, workspace, shared, shared_flo
     """Step through the window that is open. Written: particles, shared."""
     dt = gas.timestep
     step = shared[WINDOW_START]
-    while shared[STATUS] == RUNNING and step < shared[WINDOW_END]:
+    while shared[STATUS] == RUNNING and step < shared[STOP_STEP]:
         step += 1
+        barrier()  # all go on; `kick_and_drift` may cut the window short from here on
         piston = piston_at(step, shared, shared_floats, dt)
         for i in range(thread, gas.n_particles, n_threads):
             kick_and_drift(i, step, gas, particles, shared, shared_floats)

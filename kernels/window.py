@@ -26,6 +26,7 @@ from .replica import (
     SQUARED_SPEED,
     STATUS,
     STEP,
+    STOP_STEP,
     TOO_FAST,
     VX,
     VY,
@@ -78,6 +79,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         enter_segment(shared, shared_floats, schedule)
         shared[WINDOW_START] = shared[STEP]
         shared[WINDOW_END] = last_step(shared, schedule, workspace)
+        shared[STOP_STEP] = shared[WINDOW_END]
         shared[WINDOWS] += 1
         shared[N_EVENTS] = 0
         shared_floats[SQUARED_SPEED] = 0.0
@@ -96,7 +98,9 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         workspace.event_head[bucket] = -1
     barrier()
     fetch_max(shared_floats, SQUARED_SPEED, fastest)
-    if shared[STATUS] <= RUNNING:
+    has_room = shared[STATUS] <= RUNNING
+    barrier()  # the status may change from here on
+    if has_room:
         piston = piston_at(shared[STEP], shared, shared_floats, gas.timestep)
         for i in range(thread, gas.n_particles, n_threads):
             x, y = position_at(particles, i, shared[STEP], gas.timestep)

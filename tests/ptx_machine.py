@@ -30,6 +30,7 @@ class Machine:
             name: self.memory.add(name, np.zeros(int(size), dtype=np.uint8))
             for name, size in re.findall(r"\.shared .*? (\w+)\[(\d+)\];", ptx)
         }
+        self.memory.share()
         for name, numbers in re.findall(r"\.global \.align \d+ \.b8 (\w+)\[\d+\] = \{(.*?)\};", ptx, re.DOTALL):
             symbols[name] = self.memory.add(name, np.array(numbers.split(","), dtype=np.uint8))
         # A call, of what no argument here is large enough for, is an instruction of many lines.

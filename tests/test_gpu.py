@@ -1,6 +1,9 @@
 """What an NVIDIA GPU computes is what the CPU computes, and it stays there."""
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +81,31 @@ def test_images_are_those_of_the_cpu_within_a_grey_level_and_the_same_every_time
     difference = cuda.to_host(first).astype(int) - render(positions, n_particles, ImageSettings(), L, CpuBackend())
     assert np.abs(difference).max() <= 1
     assert (difference != 0).mean() < 1e-4
+
+
+SMALL_RUN = """
+from gputhermo import Hold, Protocol, ReplicaBatch, Stroke, simulate
+from gputhermo.clips import draw_clips
+from gputhermo.parameters import IntegratorSettings
+protocol = Protocol(40.0, 40.0, [Hold(0.1), Stroke(to=39.8, speed=1.0, record=True)])
+batch = ReplicaBatch.draw([100] * 4, protocol, seed=1, device="cuda")
+for engine in ("contact", "verlet"):
+    integrator = IntegratorSettings(engine=engine)
+    recordings = simulate(batch, protocol, device="cuda", integrator=integrator, frames=1, series_interval=0.1)
+print(draw_clips(recordings[0], 40.0).float().mean())
+"""
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+def test_compute_sanitizer_finds_nothing(tool: str):
+    sanitizer = shutil.which("compute-sanitizer")
+    if sanitizer is None:
+        pytest.skip("compute-sanitizer is not installed")
+    command = [sanitizer, "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", SMALL_RUN]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600.0, check=False)
+    if "Device not supported" in result.stdout:
+        pytest.skip("compute-sanitizer does not reach this device")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_clips_are_the_memory_that_they_were_drawn_to(cuda: Backend, monkeypatch: pytest.MonkeyPatch):

@@ -3,8 +3,8 @@
 These are
 
 - an access outside of all arrays;
-- two accesses to the same memory by two threads that no barrier puts in order, one of which is a plain write
-  (of something that is not there already).
+- two accesses to the same memory by two threads that no barrier puts in order, one of which is a plain write (of
+  something that is not there already), or, in the block's shared memory, a plain read beside an atomic access.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,13 @@ READ, WRITE, ATOMIC, NOTHING = range(4)
     ORIGIN,  # address of the first cell of memory
     GRANULE,  # bytes of a cell
     N_CELLS,
+    N_SHARED,  # those before this one are the block's shared memory
     THREAD,  # who runs
     BLOCK_EPOCH,  # barriers that the block has come to
     WARP_EPOCH,  # barriers that the warp of this thread has come to
     N_FAULTS,
     FIRST_FAULT,
-) = range(8)
+) = range(9)
 FAULT = 5  # kind of access, line of PTX, address, this thread, the other one or -1 if there is no such memory
 # ... and about each cell: whether it is anybody's; then, for each kind, the block's epoch of the latest access and, for
 # each of two warps, the warp's epoch of its latest, who did it since the block's barrier, and who since the warp's.
@@ -40,10 +41,11 @@ ROW = 1 + N_KINDS * PER_KIND
 
 
 @njit
-def who_else(state, cell, kind):
+def who_else(state, cell, kind, is_shared):
     """A thread whose access to the cell and this one are not in order, -1 if there is none."""
     for other in range(N_KINDS):
-        if cell[other, 0] == state[BLOCK_EPOCH] and WRITE in (kind, other):
+        matters = WRITE in (kind, other) or (is_shared and kind != other)
+        if matters and cell[other, 0] == state[BLOCK_EPOCH]:
             for warp in range(2):
                 who = cell[other, 3 + warp]
                 if warp == state[THREAD] // WARP:
@@ -91,7 +93,7 @@ def note_access(state_pointer, cell_pointer, address, n_bytes, kind, line):
             return 0
         if kind != NOTHING:
             cell = cells[number, 1:].reshape(N_KINDS, PER_KIND)
-            other = who_else(state, cell, kind)
+            other = who_else(state, cell, kind, number < state[N_SHARED])
             if other >= 0:
                 note_fault(state, kind, line, address, other)
             remember(state, cell[kind])
@@ -137,6 +139,10 @@ class Memory:
         self.cells[start // granule : -(-stop // granule), 0] = 1
         self.places[name] = slice(start, stop)
         return int(self.state[ORIGIN]) + start
+
+    def share(self) -> None:
+        """Let what has been added so far be the block's shared memory."""
+        self.state[N_SHARED] = self._end // self.state[GRANULE]
 
     def remove(self, name: str) -> np.ndarray:
         """Forget the array that was added last, and all that was known of its cells; returns its bytes."""
