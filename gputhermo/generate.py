@@ -17,7 +17,7 @@ from .observables import mode_amplitudes
 from .parameters import Settings
 from .parts import COUNTERS, Parts, ProcessData
 from .process import Process, plan_processes
-from .process_run import ProcessRun, draw_process
+from .process_run import ProcessRun, draw_processes
 from .rasterize import render
 from .simulate import Recording
 
@@ -105,7 +105,7 @@ class Run:
             self.processes,
             settings,
             self.backend,
-            lambda process: draw_process(process, settings, self.backend),
+            lambda some: draw_processes(some, settings, self.backend),
             series_interval=settings.series.interval,
             checkpoint=lambda index: self.parts.load_checkpoint(index),
         )

@@ -12,34 +12,37 @@ from .parameters import Settings
 from .process import Process, Timetable, compile_process, estimated_cost, steps_between_samples
 from .simulate import Buffers, Recording, Simulation
 
+State = tuple[Any, Any]
+"""Positions and velocities, float64 [n_particles, 2] each, on the device."""
 
-def draw_process(
-    process: Process,
+
+def draw_processes(
+    processes: Sequence[Process],
     settings: Settings,
     backend: Backend,
     *,
-    seed: int | None = None,
-    kinetic_energy: float | None = None,
-) -> tuple[Any, Any]:
-    """The initial state of a process of the dataset: positions and velocities, float64 [n_particles, 2], on the device.
+    seeds: Sequence[int] | None = None,
+    kinetic_energies: Sequence[float] | None = None,
+) -> list[State]:
+    """The initial states of processes of the dataset, drawn in one launch.
 
-    It depends on the dataset's seed and the process's index alone. Another `seed` draws another microscopic state,
-    `kinetic_energy` sets that of the particles, which is the whole energy: nothing overlaps.
+    Each depends on the dataset's seed and the process's index alone. Other `seeds`, one for each, draw other states;
+    `kinetic_energies` set that of the particles, which is the whole energy: nothing overlaps.
     """
-    gas = settings.gas
-    if kinetic_energy is None and gas.exact_energy:
-        kinetic_energy = process.n_particles * gas.temperature
+    gas, counts = settings.gas, [process.n_particles for process in processes]
+    if kinetic_energies is None and gas.exact_energy:
+        kinetic_energies = [n * gas.temperature for n in counts]
     positions, velocities = draw(
-        process.n_particles,
+        counts,
         gas.box_length,
         gas.box_length,
-        seed=settings.seed if seed is None else seed,
-        stream=process.index,
+        seed=settings.seed if seeds is None else seeds,
+        stream=[process.index for process in processes],
         temperature=gas.temperature,
-        kinetic_energy=kinetic_energy,
+        kinetic_energy=kinetic_energies,
         backend=backend,
     )
-    return positions[0], velocities[0]
+    return [(positions[k, :n], velocities[k, :n]) for k, n in enumerate(counts)]
 
 
 def slot_bytes(n_max: int, tables: Sequence[Timetable], sample_steps: int = 0) -> int:
@@ -66,13 +69,13 @@ class ProcessRun:
         processes: Sequence[Process],
         settings: Settings,
         backend: Backend,
-        start: Callable[[Process], tuple[Any, Any]],
+        start: Callable[[Sequence[Process]], Sequence[State]],
         *,
         name: str = "process",
         series_interval: float = 0.0,
         checkpoint: Callable[[int], dict[str, np.ndarray] | None] = lambda index: None,
     ):
-        """`start` gives the initial state of each, `name` is what errors call them; at least one process is needed.
+        """`start` gives the initial states of some, `name` is what errors call them; at least one process is needed.
 
         `checkpoint` gives what an earlier run saved of a process, by its index, if there is such. InputError if the
         device has too little memory for one of them.
@@ -135,17 +138,17 @@ class ProcessRun:
 
         Their recordings are views of memory that the next call overwrites.
         """
-        for slot in range(self.simulation.n_slots):
-            if self.waiting and slot not in self.flying:
-                self._load(slot, self.waiting.pop())
+        free = [slot for slot in range(self.simulation.n_slots) if slot not in self.flying][: len(self.waiting)]
+        if free:
+            processes = [self.waiting.pop() for _ in free]
+            for slot, process, state in zip(free, processes, self.start(processes), strict=True):
+                self._load(slot, process, state)
         return [(self.flying.pop(slot), self.simulation.recording(slot)) for slot in self.simulation.advance()]
 
-    def _load(self, slot: int, process: Process) -> None:
-        positions, velocities = self.start(process)
+    def _load(self, slot: int, process: Process, state: State) -> None:
         self.simulation.load(
             slot,
-            positions,
-            velocities,
+            *state,
             self.settings.gas.interaction_strength,
             process.protocol,
             self.tables[process.index],

@@ -14,7 +14,7 @@ from .errors import Stopped
 from .generate import check_room
 from .parameters import Settings
 from .process import plan_processes
-from .process_run import ProcessRun, draw_process
+from .process_run import ProcessRun, draw_processes
 from .rasterize import render
 from .version import __version__
 
@@ -110,7 +110,7 @@ def simulate_processes(
         processes,
         settings,
         backend,
-        lambda process: draw_process(process, settings, backend, seed=seeds[process.index]),
+        lambda some: draw_processes(some, settings, backend, seeds=[seeds[process.index] for process in some]),
     )
     costs = {process.index: run.cost(process) for process in processes}
     positions: dict[int, Any] = {}

@@ -81,7 +81,7 @@ def steps_to_contact(dx, dy, dvx, dvy, timestep, horizon):
 def push(i, j, step, steps, shared, workspace):
     """Let the event of particle `i` with `j` (or WALL, or CELL_...), predicted at `step`, wait for `step + steps`.
 
-    With no room left the window is cut short at `step`, and what is lost is predicted again. At a window's start the events
+    With no room left the window is cut short at `step`; what is lost is predicted again. At a window's start the events
     must fit into half of the room; else STATUS is set.
     """
     slot = fetch_add(shared, N_EVENTS, 1)

@@ -45,7 +45,7 @@ from gputhermo.parameters import (
     load_train_settings,
 )
 from gputhermo.process import compile_protocol, plan_processes
-from gputhermo.process_run import ProcessRun, draw_process
+from gputhermo.process_run import ProcessRun, draw_processes
 from gputhermo.rasterize import render
 from gputhermo.reproduce import reproduce
 from gputhermo.simulate import Simulation
@@ -119,7 +119,7 @@ def median_seconds(work: Callable[[], Any], rounds: int) -> float:
 def simulate_set(settings: Settings, backend: Backend) -> list[Any]:
     """All processes of a dataset; positions of each, float32 [n_clips, frames, n_particles, 2], on the device."""
     processes = plan_processes(settings)
-    run = ProcessRun(processes, settings, backend, lambda process: draw_process(process, settings, backend))
+    run = ProcessRun(processes, settings, backend, lambda some: draw_processes(some, settings, backend))
     positions = []
     while run.unfinished:
         positions += [recording.positions.copy() for _, recording in run.advance()]

@@ -21,7 +21,7 @@ from gputhermo.errors import InputError, SimulationError
 from gputhermo.outfile import check_parent
 from gputhermo.parameters import PRESETS
 from gputhermo.process import Process, plan_processes
-from gputhermo.process_run import ProcessRun, draw_process
+from gputhermo.process_run import ProcessRun, draw_processes
 from gputhermo.report import table
 
 PROCESSES = (0, 84, 111, 196, 223, 308, 335, 363, 420, 447)
@@ -94,7 +94,7 @@ def measure(process: Process, device: str) -> Measured:
     settings, backend, notes = PRESETS["paper"], select(device, 1), Notes()
     guards.logger.addHandler(notes)
     guards.logger.setLevel(logging.DEBUG)
-    run = ProcessRun([process], settings, backend, lambda process: draw_process(process, settings, backend))
+    run = ProcessRun([process], settings, backend, lambda some: draw_processes(some, settings, backend))
     began, finished = time.process_time(), []
     while not finished:
         finished = run.advance()

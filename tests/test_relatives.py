@@ -23,7 +23,7 @@ from gputhermo.simulate import Simulation, simulate
 from gputhermo.split import clear_of_wall, draw_cuts, sides
 from gputhermo.state import ReplicaBatch
 from gputhermo.states import load_states
-from gputhermo.twins import draw_twin
+from gputhermo.twins import draw_twins
 
 L, C_INT = 36.0, 10_000.0
 SMALL = {
@@ -83,12 +83,13 @@ def test_twin_starts_with_the_energy_and_number_of_the_original(
     generate(settings, tmp_path / "small.h5", device="cpu", with_images=False)
     for process in plan_processes(settings):
         original_positions, original_velocities = originals[f"process {process.index}"]
-        positions, velocities = draw_twin(process, settings, 3, CpuBackend(1))
+        ((positions, velocities),) = draw_twins([process], settings, 3, CpuBackend(1))
         assert positions.shape == original_positions.shape
         np.testing.assert_allclose((velocities**2).sum(), (original_velocities**2).sum(), rtol=1e-13)
         assert not np.isin(positions, original_positions).any()
         assert not np.isin(velocities, original_velocities).any()
-        assert not np.isin(draw_twin(process, settings, 4, CpuBackend(1))[0], positions).any()
+        ((others, _),) = draw_twins([process], settings, 4, CpuBackend(1))
+        assert not np.isin(others, positions).any()
 
 
 def test_twins_go_through_the_same_process(dataset: Path, reference: Path):
