@@ -12,7 +12,7 @@ from gputhermo.entropy import virial_entropy
 from gputhermo.figures import BLUE, GREY, ORANGE, STYLE, new_figure
 from gputhermo.parameters import Settings, validate
 from gputhermo.process import Process, plan_processes
-from gputhermo.process_run import ProcessRun, draw_process
+from gputhermo.process_run import ProcessRun, draw_processes
 
 from .check import Check, exactly, ratio_of_sums
 from .heating import words
@@ -68,7 +68,7 @@ def measure(backend: Backend, processes: list[Process] | None = None, settings: 
 def run(processes: list[Process], settings: Settings, substeps: int, backend: Backend) -> np.ndarray:
     """Growth, heating and steps of each process: float64 [n_processes, 3]."""
     settings = validate({**settings.model_dump(), "integrator": {"substeps": substeps}})
-    running = ProcessRun(processes, settings, backend, lambda process: draw_process(process, settings, backend))
+    running = ProcessRun(processes, settings, backend, lambda some: draw_processes(some, settings, backend))
     rows = {}
     while running.unfinished:
         for process, recording in running.advance():
