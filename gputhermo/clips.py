@@ -18,6 +18,7 @@ from .errors import InputError
 from .parameters import ImageSettings
 from .rasterize import render
 from .simulate import Recording
+from .torch_device import as_tensor
 
 N_SYMMETRIES = 8
 
@@ -32,8 +33,8 @@ def draw_clips(recording: Recording, box_length: float, image: ImageSettings | N
 
 
 def as_clips(images: Any) -> torch.Tensor:
-    """View images uint8 [n_states, frames, pixels, pixels] of NumPy or CuPy as a clip tensor, by DLPack, no copy."""
-    return torch.from_dlpack(images).unsqueeze(1)
+    """Images uint8 [n_states, frames, pixels, pixels] of NumPy or CuPy as a clip tensor, by `as_tensor`."""
+    return as_tensor(images).unsqueeze(1)
 
 
 def to_float(clips: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -118,7 +118,7 @@ class Recorded:
 def measure_start(
     positions: Any, velocities: Any, protocol: Protocol, interaction_strength: float, backend: Backend
 ) -> Start:
-    """What the guards need of a replica before it is run; positions and velocities are float64 [n_particles, 2]."""
+    """What the guards need of a replica's initial state; positions and velocities are float64 [n_particles, 2]."""
     squares, _, _ = overlaps(positions, protocol.length, protocol.height, protocol.partition, backend.xp)
     with np.errstate(over="ignore", invalid="ignore"):  # the engine stops at velocities that are no numbers
         energy = 0.5 * float((velocities**2).sum() + interaction_strength * squares)

@@ -53,7 +53,7 @@ def slot_bytes(n_max: int, tables: Sequence[Timetable], sample_steps: int = 0) -
     n_snapshots = max(len(table.snapshot_step) for table in tables)
     n_clips = max(table.n_clips for table in tables)
     n_samples = max(table.n_steps for table in tables) // sample_steps if sample_steps else 0
-    return n_max * (8 * n_snapshots + 32 * n_clips + 340) + Buffers().fixed_bytes + 8 * layout.N_SUMS * n_samples
+    return n_max * (8 * n_snapshots + 32 * n_clips + 372) + Buffers().fixed_bytes + 8 * layout.N_SUMS * n_samples
 
 
 class ProcessRun:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .backend import Backend, layout, select
 from .errors import InputError, SimulationError
-from .guards import Guards, Recorded, Start, examine, measure_start, rerun_protocol
+from .guards import Guards, Recorded, examine, measure_start, rerun_protocol
 from .observables import Series, series_from_sums
 from .parameters import IntegratorSettings
 from .process import Protocol, Timetable, compile_protocol, steps_between_samples
@@ -154,7 +154,7 @@ class Simulation:
         self._tables: list[Timetable | None] = [None] * n_slots
         self._protocols: list[Protocol | None] = [None] * n_slots
         self._names = [""] * n_slots
-        self._starts: list[Start | None] = [None] * n_slots
+        self._initial: list[tuple[Any, Any] | None] = [None] * n_slots
         self._host_progress = self.backend.to_host(self.progress).copy()
 
     def _new_workspace(self) -> Any:
@@ -229,7 +229,7 @@ class Simulation:
         self._tables[slot] = table
         self._protocols[slot] = protocol
         self._names[slot] = name or f"replica {slot}"
-        self._starts[slot] = measure_start(positions, velocities, protocol, interaction_strength, self.backend)
+        self._initial[slot] = positions.copy(), velocities.copy()
 
     @property
     def running(self) -> np.ndarray:
@@ -263,6 +263,8 @@ class Simulation:
         buffer doubled. Raises SimulationError if a replica reached the impossible.
         """
         slots = self.running
+        if not len(slots):
+            return []
         for before, now in zip(self._before, self.particles, strict=True):
             before[...] = now
         before_progress = self._host_progress.copy()
@@ -332,18 +334,18 @@ class Simulation:
 
     def _recorded(self, slot: int) -> Recorded:
         """What the guards examine of the replica in `slot`."""
-        table, protocol, start = self.table(slot), self._protocols[slot], self._starts[slot]
+        table, protocol, initial = self.table(slot), self._protocols[slot], self._initial[slot]
         assert protocol is not None
-        assert start is not None
-        n = int(self.gas.n_particles[slot])
+        assert initial is not None
+        n, strength = int(self.gas.n_particles[slot]), float(self.gas.stiffness[slot])
         n_clips = int(self._host_progress[slot, layout.SNAPSHOT]) // table.frames
         sums = self.backend.to_host(self.records.clips[slot, :n_clips])
         return Recorded(
             name=self._names[slot],
             protocol=protocol,
             table=table,
-            interaction_strength=float(self.gas.stiffness[slot]),
-            start=start,
+            interaction_strength=strength,
+            start=measure_start(*initial, protocol, strength, self.backend),
             positions=self.records.snapshots[slot, : n_clips * table.frames, :n].reshape(n_clips, table.frames, n, 2),
             phase_points=self.records.phase_points[slot, :n_clips, :n],
             piston_position=table.clip_piston[:n_clips],

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .backend import Backend, select
@@ -16,6 +15,7 @@ from .parameters import Settings
 from .process import plan_processes
 from .process_run import ProcessRun, draw_processes
 from .rasterize import render
+from .torch_device import as_tensor
 from .version import __version__
 
 
@@ -89,7 +89,7 @@ class SimulatedFeed:
             self._artist = select(self._device, self._n_threads)
         positions = self._positions[process]
         image, box_length = self.settings.image, self.settings.gas.box_length
-        return torch.from_dlpack(render(positions, positions.shape[2], image, box_length, self._artist))
+        return as_tensor(render(positions, positions.shape[2], image, box_length, self._artist))
 
 
 def simulate_processes(

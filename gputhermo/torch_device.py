@@ -1,4 +1,4 @@
-"""torch on the device of a run: which one, in which precision, and with which of its global switches."""
+"""torch on the device of a run: which one, arrays there as tensors, in which precision, with which global switches."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .backend import Backend
 from .errors import InputError
 
 
@@ -19,6 +20,11 @@ def choose_device(name: str) -> torch.device:
     if name not in allowed:
         raise InputError(f"device = {name!r} is not allowed: torch sees auto, {', '.join(allowed)}")
     return torch.device(name)
+
+
+def as_tensor(array: Any) -> torch.Tensor:
+    """View an array of NumPy or CuPy as a tensor, by DLPack: no copy, unless it is on a GPU and torch has no CUDA."""
+    return torch.from_dlpack(array if torch.cuda.is_available() else Backend.to_host(array))
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -10,7 +10,7 @@ from . import contact, verlet
 from .place import place_on_cpu, place_on_cuda
 from .raster import raster_on_cpu, raster_on_cuda
 from .replica import N_PROGRESS, N_SHARED_FLOATS, N_SHARED_INTS, gas_of, particles_of, workspace_of
-from .targets import block_program
+from .targets import block_program, kernel
 
 __all__ = [
     "contact_on_cpu",
@@ -61,7 +61,7 @@ def verlet_on_cpu(r, budget, gas, particles, workspace, schedules, records, prog
     store_progress(0, 1, progress[r], ints)
 
 
-@cuda.jit
+@kernel
 def contact_on_cuda(order, budget, gas, particles, workspace, schedules, records, progress):
     """Advance the replicas `order` with the contact engine, one block each, by about `budget` turns of a lane.
 
@@ -80,7 +80,7 @@ def contact_on_cuda(order, budget, gas, particles, workspace, schedules, records
     store_progress(thread, n_threads, progress[r], ints)
 
 
-@cuda.jit
+@kernel
 def verlet_on_cuda(order, budget, gas, particles, workspace, schedules, records, progress):
     """As `contact_on_cuda`, with the reference engine."""
     ints = cuda.shared.array(N_SHARED_INTS, int64)

@@ -17,7 +17,7 @@ from .forces import CONTACT_DISTANCE_SQUARED, RADIUS
 from .philox import normal_pair, uniform_pair
 from .record import total
 from .replica import N_LANES
-from .targets import barrier, block_program, exchange, fetch_add, maximum, minimum
+from .targets import barrier, block_program, exchange, fetch_add, kernel, maximum, minimum
 from .walls import touches_wall
 
 # Draw: what one replica is to be.
@@ -218,7 +218,7 @@ def place_on_cpu(r, draws, positions, velocities, n_placed, scratch):
     place(0, 1, draw_of(draws, r), positions[r], velocities[r], n_placed, r, scratch_of(scratch, r))
 
 
-@cuda.jit
+@kernel
 def place_on_cuda(order, draws, positions, velocities, n_placed, scratch):
     """Draw the initial states of the replicas `order`, one block each.
 

@@ -13,7 +13,7 @@ from collections import namedtuple
 from numba import cuda
 
 from .forces import RADIUS
-from .targets import GROUP, add_difference, barrier, block_program, fetch_or, lowest_set_bit, maximum, minimum
+from .targets import GROUP, add_difference, barrier, block_program, fetch_or, kernel, lowest_set_bit, maximum, minimum
 
 # Frames: what is drawn, and into what.
 #   positions    float32 [n_frames, n, 2]  rows beyond n_particles are padding
@@ -197,7 +197,7 @@ def raster_on_cpu(slot, frames, canvas, lanczos):
         draw(0, 1, frame, slot, frames, canvas, lanczos)
 
 
-@cuda.jit
+@kernel
 def raster_on_cuda(order, frames, canvas, lanczos):
     """Draw all frames, one block a slot of the canvas. `order` int32 [n_blocks], the slots. Written: images, canvas."""
     slot = order[cuda.blockIdx.x]

@@ -15,7 +15,7 @@ A block has at least a warp on CUDA. The simulator has no warps: whoever launche
 block, so that the threads of the block and the lanes of its first warp are the same.
 
 Block programs carry the decorator ``block_program``; on a real CUDA target it is ``numba.njit``, whose
-dispatchers a ``cuda.jit`` kernel calls as they are. In the simulator it leaves the function alone.
+dispatchers a kernel calls as they are. In the simulator it leaves the function alone. Kernels carry ``kernel``.
 """
 
 from functools import partial
@@ -97,21 +97,34 @@ if SIMULATED:
         """In the simulator a block program is plain Python."""
         return function
 
+    kernel = cuda.jit
+
 else:
     if cuda.implementation == "NVIDIA":  # the numba-cuda package
         from numba.cuda.extending import overload as cuda_overload
+
+        # The assembler gets the PTX that the tests run; and optimising it at link time as well takes 13 s.
+        KERNEL_OPTIONS = {"cache": True, "lto": False}
     else:  # the target that numba itself brings
         cuda_overload = partial(overload, target="cuda")
+        KERNEL_OPTIONS = {"cache": True}
 
     # numba keeps what it compiled beside the source and looks at the program's own file only to see whether that still
     # holds; a program is also made of those that it calls. So every file of the kernels counts.
     SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).digest()
 
-    def block_program(function):
-        """Compile for the CPU when called there, and for CUDA when a kernel calls it; without reference counts."""
-        program = njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+    def stamped(program):
+        """A compiled function whose cache holds as long as no file of the kernels changes."""
         program._cache._cache_file._source_stamp = SOURCES
         return program
+
+    def block_program(function):
+        """Compile for the CPU when called there, and for CUDA when a kernel calls it; without reference counts."""
+        return stamped(njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function))
+
+    def kernel(function):
+        """Compile a kernel for CUDA when it is launched."""
+        return stamped(cuda.jit(**KERNEL_OPTIONS)(function))
 
     @overload(barrier, target="cpu")
     def _cpu_barrier():

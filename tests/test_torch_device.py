@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
 from gputhermo import torch_device
 from gputhermo.errors import InputError
-from gputhermo.torch_device import choose_device, choose_precision, tiny_is_zero, torch_state
+from gputhermo.torch_device import as_tensor, choose_device, choose_precision, tiny_is_zero, torch_state
 
 CPU = torch.device("cpu")
 
@@ -25,6 +27,23 @@ def usual_state() -> Iterator[None]:
 def tiny() -> float:
     """A product that float32 has a number for, below the smallest one of full precision."""
     return float(torch.tensor(1e-20) * 1e-20)
+
+
+class OnGpu:
+    """An array of CuPy, as far as a torch without CUDA comes to know it."""
+
+    __cuda_array_interface__: ClassVar[dict[str, int]] = {"version": 3}
+
+    def get(self) -> np.ndarray:
+        return np.arange(3)
+
+
+def test_arrays_are_tensors_without_a_copy_unless_torch_cannot_reach_them(monkeypatch: pytest.MonkeyPatch):
+    array = np.zeros(3)
+    as_tensor(array)[1] = 5.0
+    assert array[1] == 5.0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert as_tensor(OnGpu()).tolist() == [0, 1, 2]
 
 
 def test_auto_takes_what_torch_has():
