@@ -75,10 +75,10 @@ class ProcessRun:
         series_interval: float = 0.0,
         checkpoint: Callable[[int], dict[str, np.ndarray] | None] = lambda index: None,
     ):
-        """`start` gives the initial states of some, `name` is what errors call them; at least one process is needed.
+        """`start` gives the initial states of processes, in their order; `name` is what errors call them.
 
-        `checkpoint` gives what an earlier run saved of a process, by its index, if there is such. InputError if the
-        device has too little memory for one of them.
+        `checkpoint` gives what an earlier run saved of a process, by its index, if there is such. At least one process
+        is needed. InputError if the device has too little memory for one of them.
         """
         self.settings = settings
         self.start = start

@@ -271,7 +271,7 @@ class Simulation:
         self.backend.run(
             self.integrator.engine,
             slots,
-            budget or self.backend.launch_turns,
+            self.backend.launch_turns if budget is None else budget,
             self.gas,
             self.particles,
             self.workspace,

@@ -74,9 +74,9 @@ from .targets import (
 from .walls import pair_touches, touches_wall
 from .window import open_window
 
-# What a launch's budget counts in turns of a lane, if a step of as many particles as there are lanes is one: opening a
-# window, for each turn at its particles, and an event with what comes of it. So the replicas of a launch take about as
-# long as each other: on a CPU within a third; on CUDA by the count of their instructions alone.
+# A turn is one particle's step by one lane, and a launch's budget counts turns. Opening a window costs WINDOW_TURNS for
+# each turn at its particles, an event with what comes of it EVENT_TURNS. So the replicas of a launch take about as long
+# as each other: on a CPU within a third; on CUDA by the count of their instructions alone.
 WINDOW_TURNS = 2
 EVENT_TURNS = 4
 # Cells hold about OCCUPANCY particles each where that makes them wide enough: the cost of crossing into the next cell
@@ -240,7 +240,10 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
 
 @block_program
 def next_event_step(lane, n_lanes, step, workspace, shared):
-    """The next step at which an event is due, or the window's end; the same for all lanes."""
+    """The next step at which an event is due, or the window's end; the same for all lanes.
+
+    It is searched stretch by stretch, so that no lane goes on when another has found one.
+    """
     if lane == 0:
         shared[NEXT_STEP] = shared[WINDOW_END]
     warp_barrier()

@@ -121,7 +121,7 @@ N_LANES = 32
     SNAPSHOT,  # snapshots recorded
     SAMPLE,  # entries of the time series recorded
     STATUS,  # one of the values below
-    CULPRIT,  # the particle that STATUS is about
+    CULPRIT,  # the particle that left the box
     WINDOWS,  # windows opened
     PREDICTIONS,  # events predicted
     CONTACTS,  # contacts begun
@@ -259,8 +259,11 @@ def piston_at(step, shared, shared_floats, timestep):
 
 @block_program
 def halt(status, i, shared):
-    """End the launch with `status`, which is about particle `i`; if several threads call it the gravest counts."""
-    if fetch_max(shared, STATUS, status) < status:
+    """End the launch with `status`; if several threads call it the gravest counts.
+
+    Particle `i` is the culprit if it left the box; if several leave at the same step, any of them.
+    """
+    if fetch_max(shared, STATUS, status) < status and status == LEFT_THE_BOX:
         exchange(shared, CULPRIT, i)
 
 

@@ -20,6 +20,7 @@ dispatchers a kernel calls as they are. In the simulator it leaves the function 
 
 from functools import partial
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from llvmlite import ir
@@ -100,31 +101,40 @@ if SIMULATED:
     kernel = cuda.jit
 
 else:
-    if cuda.implementation == "NVIDIA":  # the numba-cuda package
-        from numba.cuda.extending import overload as cuda_overload
 
-        # The assembler gets the PTX that the tests run; and optimising it at link time as well takes 13 s.
-        KERNEL_OPTIONS = {"cache": True, "lto": False}
-    else:  # the target that numba itself brings
-        cuda_overload = partial(overload, target="cuda")
-        KERNEL_OPTIONS = {"cache": True}
+    def version_of(package):
+        """The version of a package that is installed, or none."""
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
 
     # numba keeps what it compiled beside the source and looks at the program's own file only to see whether that still
-    # holds; a program is also made of those that it calls. So every file of the kernels counts.
-    SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).digest()
+    # holds; a program is also made of those that it calls. So every file of the kernels counts, and so do the packages
+    # that compile and load kernels.
+    MADE_OF = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    MADE_BY = [f"{name} {version_of(name)}".encode() for name in ("numba-cuda", "cuda-bindings", "cuda-core")]
+    STAMP = sha256(b"".join(MADE_OF + MADE_BY)).digest()
 
     def stamped(program):
-        """A compiled function whose cache holds as long as no file of the kernels changes."""
-        program._cache._cache_file._source_stamp = SOURCES
+        """A compiled function whose cache holds as long as none of these changes."""
+        program._cache._cache_file._source_stamp = STAMP
         return program
 
     def block_program(function):
         """Compile for the CPU when called there, and for CUDA when a kernel calls it; without reference counts."""
         return stamped(njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function))
 
-    def kernel(function):
-        """Compile a kernel for CUDA when it is launched."""
-        return stamped(cuda.jit(**KERNEL_OPTIONS)(function))
+    if cuda.implementation == "NVIDIA":  # the numba-cuda package
+        from numba.cuda.extending import overload as cuda_overload
+
+        def kernel(function):
+            """Compile a kernel for CUDA when it is launched; optimising it again when it is linked would take 13 s."""
+            return stamped(cuda.jit(cache=True, lto=False)(function))
+
+    else:  # the target that numba itself brings; it cannot read what the other one has kept in the same place
+        cuda_overload = partial(overload, target="cuda")
+        kernel = cuda.jit
 
     @overload(barrier, target="cpu")
     def _cpu_barrier():

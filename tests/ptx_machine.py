@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from ptx_translation import DONE, LOST, UNKNOWN, Translation
-from watched_memory import BLOCK_EPOCH, THREAD, WARP, WARP_EPOCH, Fault, Memory, note_access
+from watched_memory import BLOCK, BLOCK_EPOCH, N_WARPS, THREAD, WARP, WARP_EPOCH, Fault, Memory, note_access
 
 
 class Machine:
@@ -61,6 +61,7 @@ class Machine:
             else:
                 words.append(as_word(value))
         assert len(words) == self._n_parameters
+        assert n_threads <= N_WARPS * WARP
         for block in range(len(order)):
             self._run_block(block, n_threads, np.array(words), rng)
         faults = self.memory.take_faults(self._body)
@@ -76,7 +77,9 @@ class Machine:
         registers = np.zeros((n_threads, self._n_registers), dtype=np.int64)
         stops = np.zeros(n_threads, dtype=np.int64)
         warp_epochs = [0] * -(-n_threads // WARP)
+        state[BLOCK] = block + 1
         state[BLOCK_EPOCH] += 1
+        self.memory.scramble(rng)
         ready = np.arange(n_threads)
         while len(ready):
             for thread in rng.permutation(ready):
@@ -92,22 +95,21 @@ class Machine:
 
     def _released(self, stops: np.ndarray, warp_epochs: list[int]) -> np.ndarray:
         """The threads that may go on: those of a block, or of a warp, that have all come to the same barrier."""
-        alive = np.flatnonzero(stops != DONE)
-        if same(stops[alive], self._barriers, "block"):
+        threads = np.arange(len(stops))
+        if self._wait_together(stops, "block"):
             self.memory.state[BLOCK_EPOCH] += 1
-            return alive
-        released = []
+            return threads
+        released = np.zeros(len(stops), dtype=bool)
         for warp in range(len(warp_epochs)):
-            lanes = alive[alive // WARP == warp]
-            if same(stops[lanes], self._barriers, "warp"):
+            lanes = slice(WARP * warp, WARP * (warp + 1))
+            if self._wait_together(stops[lanes], "warp"):
                 warp_epochs[warp] += 1
-                released.append(lanes)
-        return np.concatenate(released) if released else np.empty(0, dtype=int)
+                released[lanes] = True
+        return threads[released]
 
-
-def same(stops: np.ndarray, barriers: Sequence[str], kind: str) -> bool:
-    """Whether all these threads wait, at one barrier of that kind."""
-    return len(stops) > 0 and (stops == stops[0]).all() and barriers[stops[0]] == kind
+    def _wait_together(self, stops: np.ndarray, kind: str) -> bool:
+        """Whether all these threads wait at one barrier of that kind."""
+        return bool((stops == stops[0]).all()) and self._barriers[stops[0]] == kind
 
 
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

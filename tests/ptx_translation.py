@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Sequence
 
-from watched_memory import ATOMIC, NOTHING, READ, WRITE
+from watched_memory import ATOMIC, NOTHING, READ, SAME, WRITE
 
 DONE, LOST, UNKNOWN = 0, -1, -2
 """What a thread returns, if not the number of a barrier: it has ended, has left memory, does what is not translated."""
@@ -51,8 +51,10 @@ class Translation:
         self.barriers: list[str] = []
         self._text: list[str] = []
         self._n_values = 0
-        for self._line, line in enumerate(body):
+        self._line = 0
+        for line in body:
             self._translate(line.split("//")[0].strip())
+            self._line += 1
         places = " ".join(f"i64 {k}, label %barrier_{k}" for k in range(1, len(self.barriers) + 1))
         start = f"switch i64 %barrier, label %start [ {places} ]"
         self.llvm = "\n".join([HEADER, start, "start:", *self._text, "unreachable", "}"])
@@ -86,6 +88,8 @@ class Translation:
             self._instruction(name, re.findall(r"\{.*?\}|\[.*?\]|[^,\s]+", operands))
             if predicate:
                 self._begin_block(after)
+        elif line not in ("", "{", "}") and line[0] != ".":
+            self._stop(UNKNOWN)
 
     # Operands
 
@@ -169,7 +173,7 @@ class Translation:
         place = self._access(address, n_bytes, NOTHING)
         value = self._emit(f"bitcast {kind} {self._read(operands[1], kind)} to {whole}")
         same = self._emit(f"icmp eq {whole} {value}, {self._emit(f'load {whole}, ptr {place}, align 1')}")
-        self._note(address, n_bytes, self._emit(f"select i1 {same}, i64 {NOTHING}, i64 {WRITE}"))
+        self._note(address, n_bytes, self._emit(f"select i1 {same}, i64 {SAME}, i64 {WRITE}"))
         self._text.append(f"store {whole} {value}, ptr {place}, align 1")
 
     def _atomic(self, parts: list[str], operands: list[str]) -> None:
@@ -234,10 +238,10 @@ class Translation:
                     self._read(operands[3], "i1"),
                 )
                 self._write(operands[0], self._emit(f"select i1 {which}, {kind} {yes}, {kind} {no}"), kind)
+            case [*parts] if "sat" in parts or "cc" in parts:
+                self._stop(UNKNOWN)
             case ["cvt", *parts]:
                 self._convert(parts, operands)
-            case ["pragma", *_]:
-                pass
             case parts:
                 self._compute(parts, operands)
 
@@ -253,7 +257,7 @@ class Translation:
         self._write(operands[0], self._emit(f"{how} {values}"), "i1")
 
     def _convert(self, parts: list[str], operands: list[str]) -> None:
-        """Integers are cut or extended; a float that no integer holds becomes the nearest one."""
+        """Integers are cut or extended; a float that no integer holds becomes the nearest one, NaN the sign bit."""
         rounding, (to, of) = parts[0], parts[-2:]
         kind, target = type_of(of), type_of(to)
         value = self._read(operands[1], kind)
@@ -265,7 +269,10 @@ class Translation:
                     f"{'fptrunc' if bits_of(target) < bits_of(kind) else 'fpext'} {kind} {value} to {target}"
                 )
         elif of[0] == "f":
-            value = self._emit(f"call {target} @llvm.fptosi.sat.{target}.{of}({kind} {value})")
+            number = self._emit(f"fcmp ord {kind} {value}, 0.0")
+            signed = "s" if to[0] == "s" else "u"
+            near = self._emit(f"call {target} @llvm.fpto{signed}i.sat.{target}.{of}({kind} {value})")
+            value = self._emit(f"select i1 {number}, {target} {near}, {target} {-(1 << bits_of(target) - 1)}")
         elif to[0] == "f":
             value = self._emit(f"{'sitofp' if of[0] == 's' else 'uitofp'} {kind} {value} to {target}")
         elif bits_of(target) < bits_of(kind):
@@ -305,7 +312,9 @@ class Translation:
             case "fma":
                 value = self._call("llvm.fma", kind, *values)
             case "clz":
-                value, kind = self._call("llvm.ctlz", kind, values[0]), kind
+                value = self._call("llvm.ctlz", kind, values[0])
+                if kind == "i64":
+                    value, kind = self._emit(f"trunc i64 {value} to i32"), "i32"
             case "bfi":
                 value = self._insert(kind, values)
             case _ if name in table:
@@ -313,8 +322,6 @@ class Translation:
             case _:
                 self._stop(UNKNOWN)
                 return
-        if name == "clz" and kind == "i64":
-            value, kind = self._emit(f"trunc i64 {value} to i32"), "i32"
         self._write(operands[0], value, kind)
 
     def _multiply(self, which: str, of: str, operands: list[str]) -> None:

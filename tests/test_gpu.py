@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from gases import random_gas
+from motions import MOTIONS, L, assert_alike, run
 
-from gputhermo import Hold, Protocol, Recording, ReplicaBatch, Stroke, simulate
 from gputhermo import clips as clips_module
 from gputhermo.backend import Backend, CpuBackend, CudaBackend
 from gputhermo.network_file import NETWORKS
@@ -23,13 +23,6 @@ from gputhermo.train import train_live, train_on_simulation
 
 pytestmark = pytest.mark.gpu
 
-L = 300.0
-PROTOCOLS = {
-    "still": (L, [Hold(2.0)]),
-    "push": (0.75 * L, [Stroke(to=0.75 * L - 1.0, speed=0.5, record=True)]),
-    "pull": (0.5 * L, [Stroke(to=0.5 * L + 1.0, speed=0.5, record=True)]),
-}
-"""2000 steps each."""
 SMALL = validate(
     {
         "gas": {"box_length": 120.0},
@@ -46,23 +39,11 @@ def cuda() -> Backend:
     return CudaBackend()
 
 
-def run(n_particles: int, motion: str, backend: Backend, n_replicas: int = 1) -> list[Recording]:
-    """Replicas of one gas; the same protocol for all."""
-    length, actions = PROTOCOLS[motion]
-    states = [random_gas(n_particles, length, L, seed=n_particles + r) for r in range(n_replicas)]
-    batch = ReplicaBatch.from_arrays([x for x, _ in states], [v for _, v in states])
-    return simulate(batch, Protocol(length, L, actions), device=backend, frames=1)
-
-
-@pytest.mark.parametrize("motion", PROTOCOLS)
+@pytest.mark.parametrize("motion", MOTIONS)
 @pytest.mark.parametrize("n_particles", [500, 1000, 2000])
 def test_trajectories_are_those_of_the_cpu(n_particles: int, motion: str, cuda: Backend):
-    """After 2000 steps; the compiler for the device contracts products and sums, so the last bits differ."""
     (ours,), (theirs,) = run(n_particles, motion, cuda), run(n_particles, motion, CpuBackend())
-    np.testing.assert_allclose(cuda.to_host(ours.phase_points), theirs.phase_points, rtol=0.0, atol=1e-8)
-    for name in ("kinetic_energy", "potential_energy", "work"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-8, atol=1e-8)
-    assert ours.counters["contacts"] == theirs.counters["contacts"]
+    assert_alike(ours, theirs)
 
 
 def test_a_trajectory_is_the_same_bits_in_every_run_and_company(cuda: Backend):
@@ -96,7 +77,7 @@ print(draw_clips(recordings[0], 40.0).float().mean())
 """
 
 
-@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "synccheck"])
 def test_compute_sanitizer_finds_nothing(tool: str):
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
