@@ -1,6 +1,6 @@
 # make demo    the main job, small: environment, simulation, training, axioms, report
 # make test    environment and tests
-# make gpu     on a machine with an NVIDIA GPU: its tests, then every figure of it in docs/results/gpu.json
+# make gpu     on a machine with an NVIDIA GPU: its tests, then its figures in docs/results/gpu.json, .md and .png
 # make soak    a quarter of an hour of kills, full disks, bad input and damaged files, counted in docs/results/soak.json
 # make lint    formatting, common mistakes, types (`make types` alone for the last)
 # make docs    the documentation as a web site, in build/docs

@@ -144,7 +144,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_EVENTS,  # events predicted in this window
     N_MOVERS,  # particles that go to another cell at the present step
     TURNS,  # turns that a lane has had in this launch
-    WINDOW_START,  # its first step ...
+    WINDOW_START,  # the window's first step ...
     WINDOW_END,  # ... and its last
     STOP_STEP,  # the step that it is left at: its last, unless it has to be cut short
     SEGMENT_START,  # first step of the present segment

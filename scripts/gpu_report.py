@@ -1,8 +1,9 @@
-"""Time what a CUDA device is for, and write one JSON report.
+"""Time what a CUDA device is for, and write a report: FILE.json, and a page about it, FILE.md with FILE.png.
 
-    python scripts/gpu_report.py --out docs/results/gpu.json [--quick] [--device cuda]
+    python scripts/gpu_report.py --out docs/results/gpu.json [--only FIGURE ...] [--quick] [--device cuda]
 
-md_seconds                the processes of the preset, simulated; the longest of all figures to read first
+md_seconds                the processes of the preset, simulated; beside it the costliest of them alone: whoever takes
+                          one step after the other is no faster with all of them
 clips_seconds             the same, and every clip drawn, all on the device
 render_frames_per_second  drawing alone, and beside it a ceiling: how many images the device could fill with a constant
 train_seconds             from no weights to the paper's accuracy on the validation processes, by network; null if a
@@ -12,8 +13,9 @@ live_epoch_seconds        an epoch of `train --live`, in which the network learn
 reproduce_seconds         `gputhermo reproduce`, into a temporary folder
 replicas, particles       how throughput grows: replicas of 500 particles, and particles of one gas at one density
 
-Simulation and drawing are medians of five after a first round that compiles; the rest is one run. `--quick` takes the
-preset `demo`, short scaling tables and one round: a check that all of it works, on a CPU too.
+Simulation and drawing are medians of five after a first round that compiles; the rest is one run. The report is written
+after each figure. With `--only` just these are measured; what FILE has of the others stays, if it is of this machine.
+`--quick` takes the preset `demo`, short scaling tables and one round: a check that all of it works, on a CPU too.
 """
 
 import argparse
@@ -25,11 +27,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu_page import write_page
 from rich.console import Console
 
 from gputhermo import Hold, Protocol, ReplicaBatch, __version__
@@ -44,7 +49,7 @@ from gputhermo.parameters import (
     load_settings,
     load_train_settings,
 )
-from gputhermo.process import compile_protocol, plan_processes
+from gputhermo.process import Process, compile_process, compile_protocol, estimated_cost, plan_processes
 from gputhermo.process_run import ProcessRun, draw_processes
 from gputhermo.rasterize import render
 from gputhermo.reproduce import reproduce
@@ -60,50 +65,153 @@ SCALING_TIME = 20.0
 FILLED_BYTES = 2**30
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What is measured on: a device, by the name that commands know it by, and how thoroughly."""
+
+    backend: Backend
+    device: str
+    quick: bool
+
+    @property
+    def preset(self) -> str:
+        """Of dataset and training."""
+        return "demo" if self.quick else "paper"
+
+    @property
+    def rounds(self) -> int:
+        """Of what medians are taken."""
+        return 1 if self.quick else 5
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Of the dataset."""
+        return load_settings(self.preset)
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        """Of the dataset."""
+        return plan_processes(self.settings)
+
+    @cached_property
+    def positions(self) -> list[Any]:
+        """Of all processes; who asks first compiles simulation and drawing."""
+        positions = simulate_set(self, self.processes)
+        draw_set(self, positions)
+        return positions
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.json")
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES, metavar="FIGURE")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu (default: cuda)")
     parser.add_argument("--quick", action="store_true", help="the preset demo, one round")
     arguments = parser.parse_args(argv)
     console = Console(stderr=True)
     try:
-        backend = select(arguments.device)
+        bench = Bench(select(arguments.device), arguments.device, arguments.quick)
         choose_device(arguments.device)  # torch's part of it, before hours of work
-        report: dict[str, Any] = {"machine": machine(backend), "quick": arguments.quick}
-        for name, figures in measurements(backend, arguments.device, arguments.quick):
-            report[name] = figures
-            console.print(name, figures, soft_wrap=True)
-            # After each, so that a run that is cut short leaves what it had.
+        report = begun(arguments.out, {"machine": machine(bench.backend), "quick": arguments.quick})
+        for name in arguments.only:
+            report |= FIGURES[name](bench)
+            console.print({figure: report[figure] for figure in report if figure not in ("machine", "quick")})
             arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_page(report, arguments.out)
     except (InputError, SimulationError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1 if isinstance(error, SimulationError) else 2
     return 0
 
 
-def measurements(backend: Backend, device: str, quick: bool) -> Any:
-    """Name and value of each figure, one after the other."""
-    preset, rounds = ("demo", 1) if quick else ("paper", 5)
-    settings = load_settings(preset)
-    positions = simulate_set(settings, backend)  # compiles, as does the next line
-    draw_set(positions, settings, backend)
-    n_frames = sum(process.shape[0] * process.shape[1] for process in positions)
-    yield "frames", n_frames
-    yield "md_seconds", median_seconds(lambda: simulate_set(settings, backend), rounds)
-    draw_seconds = median_seconds(lambda: draw_set(positions, settings, backend), rounds)
-    yield "render_frames_per_second", n_frames / draw_seconds
-    yield "render_ceiling_frames_per_second", fill_rate(backend, rounds) / settings.image.pixels**2
-    yield "clips_seconds", median_seconds(lambda: draw_set(simulate_set(settings, backend), settings, backend), rounds)
-    yield "replicas", [throughput(backend, 500, r, rounds) for r in (QUICK_REPLICAS if quick else REPLICAS)]
-    yield "particles", [throughput(backend, n, 1, rounds) for n in (QUICK_PARTICLES if quick else PARTICLES)]
-    yield "train_seconds", {network: train_seconds(settings, preset, network, device) for network in RECIPES}
-    yield "live_epoch_seconds", live_epoch_seconds(settings, device)
+def begun(out: Path, machine_and_kind: dict[str, Any]) -> dict[str, Any]:
+    """The report that is there already, if it is of this machine and kind, or a new one."""
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    same = all(found.get(name) == value for name, value in machine_and_kind.items())
+    return found if same else machine_and_kind
+
+
+def md(bench: Bench) -> dict[str, float]:
+    """Simulation of all processes, and of the costliest alone."""
+    processes = bench.processes
+
+    def cost(process: Process) -> float:
+        return estimated_cost(compile_process(process, bench.settings).n_steps, process.n_particles)
+
+    costliest = max(processes, key=cost)
+    return {
+        "md_seconds": median_seconds(lambda: simulate_set(bench, processes), bench.rounds),
+        "md_seconds_of_the_costliest": median_seconds(lambda: simulate_set(bench, [costliest]), bench.rounds),
+    }
+
+
+def images(bench: Bench) -> dict[str, float]:
+    """Drawing alone."""
+    n_frames = sum(process.shape[0] * process.shape[1] for process in bench.positions)
+    seconds = median_seconds(lambda: draw_set(bench, bench.positions), bench.rounds)
+    return {
+        "frames": n_frames,
+        "render_frames_per_second": n_frames / seconds,
+        "render_ceiling_frames_per_second": fill_rate(bench) / bench.settings.image.pixels**2,
+    }
+
+
+def clips(bench: Bench) -> dict[str, float]:
+    """Simulation and drawing."""
+    work = bench.processes
+    return {"clips_seconds": median_seconds(lambda: draw_set(bench, simulate_set(bench, work)), bench.rounds)}
+
+
+def replicas(bench: Bench) -> dict[str, list[dict[str, float]]]:
+    """Throughput of replicas side by side."""
+    return {"replicas": [throughput(bench, 500, n) for n in (QUICK_REPLICAS if bench.quick else REPLICAS)]}
+
+
+def particles(bench: Bench) -> dict[str, list[dict[str, float]]]:
+    """Throughput of one gas."""
+    return {"particles": [throughput(bench, n, 1) for n in (QUICK_PARTICLES if bench.quick else PARTICLES)]}
+
+
+def training(bench: Bench) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Training from nothing."""
+    return {"train_seconds": {network: train_seconds(bench, network) for network in RECIPES}}
+
+
+def live(bench: Bench) -> dict[str, float]:
+    """The second epoch of a live training: the first waits for its processes, the last simulates none."""
+    ends: dict[int, float] = {}
+
+    def note(status: Any) -> None:
+        if isinstance(status, TrainStatus) and status.last is not None:
+            ends.setdefault(status.last.epoch, time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = load_train_settings(network="pooled", epochs=3)
+        train_live(bench.settings, Path(folder) / "run", recipe, device=bench.device, report=note)
+    return {"live_epoch_seconds": ends[2] - ends[1]}
+
+
+def reproduction(bench: Bench) -> dict[str, float]:
+    """From nothing to the report about the paper's claims."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        reproduce(settings, load_train_settings(preset=preset), EvaluateSettings(), folder, device=device)
-        yield "reproduce_seconds", time.perf_counter() - began
+        recipe = load_train_settings(preset=bench.preset)
+        reproduce(bench.settings, recipe, EvaluateSettings(), folder, device=bench.device)
+        return {"reproduce_seconds": time.perf_counter() - began}
+
+
+FIGURES: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "md": md,
+    "render": images,
+    "clips": clips,
+    "replicas": replicas,
+    "particles": particles,
+    "train": training,
+    "live": live,
+    "reproduce": reproduction,
+}
+"""What `--only` chooses from."""
 
 
 def median_seconds(work: Callable[[], Any], rounds: int) -> float:
@@ -116,9 +224,9 @@ def median_seconds(work: Callable[[], Any], rounds: int) -> float:
     return statistics.median(seconds)
 
 
-def simulate_set(settings: Settings, backend: Backend) -> list[Any]:
-    """All processes of a dataset; positions of each, float32 [n_clips, frames, n_particles, 2], on the device."""
-    processes = plan_processes(settings)
+def simulate_set(bench: Bench, processes: Sequence[Process]) -> list[Any]:
+    """Positions of each process, float32 [n_clips, frames, n_particles, 2], on the device."""
+    settings, backend = bench.settings, bench.backend
     run = ProcessRun(processes, settings, backend, lambda some: draw_processes(some, settings, backend))
     positions = []
     while run.unfinished:
@@ -126,14 +234,15 @@ def simulate_set(settings: Settings, backend: Backend) -> list[Any]:
     return positions
 
 
-def draw_set(positions: list[Any], settings: Settings, backend: Backend) -> None:
+def draw_set(bench: Bench, positions: Sequence[Any]) -> None:
     """Draw all of them; a process's images make room for the next one's."""
     for process in positions:
-        render(process, process.shape[2], settings.image, settings.gas.box_length, backend)
+        render(process, process.shape[2], bench.settings.image, bench.settings.gas.box_length, bench.backend)
 
 
-def fill_rate(backend: Backend, rounds: int) -> float:
+def fill_rate(bench: Bench) -> float:
     """Bytes a second that the device writes."""
+    backend = bench.backend
     target = backend.xp.empty(FILLED_BYTES, dtype=np.uint8)
 
     def fill() -> None:
@@ -141,11 +250,12 @@ def fill_rate(backend: Backend, rounds: int) -> float:
         backend.to_host(target[-1:])  # waits
 
     fill()
-    return FILLED_BYTES / median_seconds(fill, rounds)
+    return FILLED_BYTES / median_seconds(fill, bench.rounds)
 
 
-def throughput(backend: Backend, n_particles: int, n_replicas: int, rounds: int) -> dict[str, float]:
+def throughput(bench: Bench, n_particles: int, n_replicas: int) -> dict[str, float]:
     """Particle-steps a second of replicas that rest at one density: the launches alone, once all is on the device."""
+    backend = bench.backend
     length = (n_particles / DENSITY) ** 0.5
     protocol = Protocol(length, length, [Hold(SCALING_TIME)])
     integrator = IntegratorSettings()
@@ -155,7 +265,7 @@ def throughput(backend: Backend, n_particles: int, n_replicas: int, rounds: int)
         n_slots=n_replicas, n_max=n_particles, timetables=[table], integrator=integrator, backend=backend
     )
     seconds = []
-    for _ in range(1 + rounds):  # the first round compiles, and finds how large buffers must be
+    for _ in range(1 + bench.rounds):  # the first round compiles, and finds how large buffers must be
         for r in range(n_replicas):
             strength = float(batch.interaction_strength[r])
             simulation.load(r, batch.positions[r], batch.velocities[r], strength, protocol, table)
@@ -174,7 +284,7 @@ def throughput(backend: Backend, n_particles: int, n_replicas: int, rounds: int)
     }
 
 
-def train_seconds(settings: Settings, preset: str, network: str, device: str) -> dict[str, float | None]:
+def train_seconds(bench: Bench, network: str) -> dict[str, float | None]:
     """Wall time of a training on a simulation, the simulation included: until the paper's accuracy, and in all."""
     reached: list[float] = []
 
@@ -184,9 +294,9 @@ def train_seconds(settings: Settings, preset: str, network: str, device: str) ->
             reached.append(time.perf_counter() - began)
 
     with tempfile.TemporaryDirectory() as folder:
-        training = load_train_settings(preset=preset, network=network)
+        recipe = load_train_settings(preset=bench.preset, network=network)
         began = time.perf_counter()
-        status = train_on_simulation(settings, Path(folder) / "run", training, device=device, report=note)
+        status = train_on_simulation(bench.settings, Path(folder) / "run", recipe, device=bench.device, report=note)
         total = time.perf_counter() - began
     assert status.best is not None
     return {
@@ -194,20 +304,6 @@ def train_seconds(settings: Settings, preset: str, network: str, device: str) ->
         "all_epochs": total,
         "validation_accuracy_at_the_lowest_loss": status.best.validation_accuracy,
     }
-
-
-def live_epoch_seconds(settings: Settings, device: str) -> float:
-    """Wall time of the second epoch of a live training: the first waits for its processes, the last simulates none."""
-    ends: dict[int, float] = {}
-
-    def note(status: Any) -> None:
-        if isinstance(status, TrainStatus) and status.last is not None:
-            ends.setdefault(status.last.epoch, time.perf_counter())
-
-    with tempfile.TemporaryDirectory() as folder:
-        training = load_train_settings(network="pooled", epochs=3)
-        train_live(settings, Path(folder) / "run", training, device=device, report=note)
-    return ends[2] - ends[1]
 
 
 def machine(backend: Backend) -> dict[str, str]:
