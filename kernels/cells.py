@@ -78,11 +78,17 @@ def column_and_row(x, y, shared, shared_floats):
 
 
 @block_program
-def enter(i, column, row, shared, workspace):
-    """Put particle `i` at the head of a cell's list; nobody else may change lists meanwhile."""
-    cell = cell_at(column, row, shared)
+def assign(i, column, row, shared, workspace):
+    """Set the cell of particle `i`, on whose list it is not yet; returns the cell's number."""
     workspace.cell[i, 0] = column
     workspace.cell[i, 1] = row
+    return cell_at(column, row, shared)
+
+
+@block_program
+def enter(i, column, row, shared, workspace):
+    """Put particle `i` at the head of a cell's list; nobody else may change lists meanwhile."""
+    cell = assign(i, column, row, shared, workspace)
     workspace.next_in_cell[i] = workspace.cell_head[cell]
     workspace.cell_head[cell] = i
 
@@ -107,9 +113,8 @@ def register(i, x, y, piston, gas, shared, shared_floats, workspace):
         halt(LEFT_THE_BOX, i, shared)
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    workspace.cell[i, 0] = column
-    workspace.cell[i, 1] = row
-    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell_at(column, row, shared), i)
+    cell = assign(i, column, row, shared, workspace)
+    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell, i)
 
 
 @block_program

@@ -9,7 +9,7 @@ from numba import cuda, float64, int64
 from . import contact, verlet
 from .place import place_on_cpu, place_on_cuda
 from .raster import raster_on_cpu, raster_on_cuda
-from .replica import N_PROGRESS, N_SHARED_FLOATS, N_SHARED_INTS, gas_of, particles_of, workspace_of
+from .replica import N_PROGRESS, N_SHARED_FLOATS, N_SHARED_INTS, TURNS, gas_of, particles_of, workspace_of
 from .targets import block_program, kernel
 
 __all__ = [
@@ -26,9 +26,11 @@ __all__ = [
 
 @block_program
 def load_progress(thread, n_threads, progress, shared):
-    """Copy a replica's progress to the block's shared integers."""
+    """Copy a replica's progress to the block's shared integers, and begin to count turns."""
     for entry in range(thread, N_PROGRESS, n_threads):
         shared[entry] = progress[entry]
+    if thread == 0:
+        shared[TURNS] = 0
 
 
 @block_program

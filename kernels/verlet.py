@@ -32,9 +32,6 @@ def advance(thread, n_threads, gas, particles, workspace, schedules, records, r,
 
     One block owns the replica. Written: particles, its record, shared (with the progress), workspace.
     """
-    if thread == 0:
-        shared[TURNS] = 0
-    barrier()
     while shared[STATUS] <= RUNNING and shared[TURNS] < budget:
         open_window(thread, n_threads, WIDTH, 0.0, gas, particles, workspace, schedules, r, shared, shared_floats)
         list_neighbours(thread, n_threads, gas, particles, workspace, shared)

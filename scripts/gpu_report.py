@@ -95,10 +95,8 @@ class Bench:
 
     @cached_property
     def positions(self) -> list[Any]:
-        """Of all processes; who asks first compiles simulation and drawing."""
-        positions = simulate_set(self, self.processes)
-        draw_set(self, positions)
-        return positions
+        """Of all processes."""
+        return simulate_set(self, self.processes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,8 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         choose_device(arguments.device)  # torch's part of it, before hours of work
         report = begun(arguments.out, {"machine": machine(bench.backend), "quick": arguments.quick})
         for name in arguments.only:
-            report |= FIGURES[name](bench)
-            console.print({figure: report[figure] for figure in report if figure not in ("machine", "quick")})
+            figures = FIGURES[name](bench)
+            console.print(figures)
+            report |= figures
             arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             write_page(report, arguments.out)
     except (InputError, SimulationError) as error:
@@ -215,7 +214,8 @@ FIGURES: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 
 def median_seconds(work: Callable[[], Any], rounds: int) -> float:
-    """Wall time of a call that returns when all is done, and that has been compiled."""
+    """Wall time of a call that returns when all is done, after a first one that compiles."""
+    work()
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -249,7 +249,6 @@ def fill_rate(bench: Bench) -> float:
         target.fill(1)
         backend.to_host(target[-1:])  # waits
 
-    fill()
     return FILLED_BYTES / median_seconds(fill, bench.rounds)
 
 

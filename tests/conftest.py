@@ -70,6 +70,15 @@ def mutations(record_property: Callable[[str, Any], None]) -> Iterator[Mutations
     record_property("counts", counted.row())
 
 
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets numba compile for CUDA without a driver, for the tests of a module."""
+    from ptx_compiler import without_a_driver  # which loads numba's CUDA target: few tests need it
+
+    with without_a_driver(tmp_path_factory.mktemp("toolkit")):
+        yield
+
+
 @pytest.fixture
 def simulator() -> Callable[..., str]:
     """Runs a script in a fresh Python under the CUDA simulator; gives back what it printed.

@@ -68,9 +68,12 @@ class Translation:
     def _begin_block(self, name: str) -> None:
         self._text += [f"br label %{name}", f"{name}:"]
 
-    def _stop(self, reason: int) -> None:
+    def _end_block(self, instruction: str) -> None:
         self._n_values += 1
-        self._text += [f"ret i64 {reason}", f"after_{self._n_values}:"]
+        self._text += [instruction, f"after_{self._n_values}:"]
+
+    def _stop(self, reason: int) -> None:
+        self._end_block(f"ret i64 {reason}")
 
     def _translate(self, line: str) -> None:
         """One line: a label, an instruction with its predicate, or what needs no translation."""
@@ -196,9 +199,7 @@ class Translation:
     def _instruction(self, name: str, operands: list[str]) -> None:
         match name.split("."):
             case ["bra", *_]:
-                self._text.append(f"br label %{operands[0].strip('$')}")
-                self._n_values += 1
-                self._text.append(f"after_{self._n_values}:")
+                self._end_block(f"br label %{operands[0].strip('$')}")
             case ["call"]:
                 self._stop(UNKNOWN)
             case ["ret"]:
@@ -232,11 +233,8 @@ class Translation:
                 self._compare(comparison, kind, operands)
             case ["selp", kind]:
                 kind = type_of(kind)
-                yes, no, which = (
-                    self._read(operands[1], kind),
-                    self._read(operands[2], kind),
-                    self._read(operands[3], "i1"),
-                )
+                yes, no = (self._read(operand, kind) for operand in operands[1:3])
+                which = self._read(operands[3], "i1")
                 self._write(operands[0], self._emit(f"select i1 {which}, {kind} {yes}, {kind} {no}"), kind)
             case [*parts] if "sat" in parts or "cc" in parts:
                 self._stop(UNKNOWN)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numba import typeof
-from ptx_compiler import compile_ptx, wheel_file, without_a_driver
+from ptx_compiler import compile_ptx, wheel_file
 
 from gputhermo import Hold, Protocol, ReplicaBatch, simulate
 from gputhermo.backend import CpuBackend
 from gputhermo.kernels import launch
 from gputhermo.parameters import ImageSettings, IntegratorSettings
 from gputhermo.rasterize import render
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 KIB = 1024
 STATIC_SHARED_LIMIT = 48 * KIB
@@ -55,12 +57,6 @@ def arguments():
         recording = simulate(batch, [protocol], integrator=integrator, frame_interval=0.001, device=backend)
     render(recording[0].positions, 4, ImageSettings(pixels=16, raster_pixels=64), 20.0, backend)
     return backend.arguments
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiler(tmp_path_factory):
-    with without_a_driver(tmp_path_factory.mktemp("toolkit")):
-        yield
 
 
 @pytest.fixture

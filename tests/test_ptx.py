@@ -4,7 +4,7 @@ It is what numba's own CUDA target and the libnvvm of the test extra make for sm
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from gases import random_gas
 from motions import assert_alike, run
 from numba import typeof
-from ptx_compiler import compile_ptx, without_a_driver
+from ptx_compiler import compile_ptx
 from ptx_machine import Machine
 
 from gputhermo import Hold, Partition, Protocol, ReplicaBatch, Stroke, simulate
@@ -24,6 +24,8 @@ from gputhermo.kernels import launch
 from gputhermo.parameters import ImageSettings, IntegratorSettings
 from gputhermo.rasterize import render
 from gputhermo.simulate import Buffers
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 @cache
@@ -48,12 +50,6 @@ class PtxBackend(CpuBackend):
         order = np.asarray(order, dtype=np.int32)
         gpu = machine(entry, tuple(map(typeof, (order, *arguments))), self.capacity, self.granule)
         assert gpu.launch(order, self.threads[entry], arguments, self.seed + self.launches) == []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with without_a_driver(tmp_path_factory.mktemp("toolkit")):
-        yield
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,16 @@
 """The machine that runs PTX finds what it is there to find."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from numba import cuda, int64, typeof
-from ptx_compiler import compile_ptx, without_a_driver
+from ptx_compiler import compile_ptx
 from ptx_machine import Machine
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 NONE, WARP, BLOCK = range(3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with without_a_driver(tmp_path_factory.mktemp("toolkit")):
-        yield
 
 
 @cuda.jit

@@ -56,10 +56,12 @@ ROW = FIRST_KIND + N_KINDS * PER_KIND
 
 @njit
 def clash(kind, other, is_shared):
-    """Whether two accesses of these kinds have to be in order."""
-    if WRITE in (kind, other):
-        return SAME not in (kind, other) or kind == WRITE
-    return ATOMIC in (kind, other) and (SAME in (kind, other) or (is_shared and READ in (kind, other)))
+    """Whether an access of this kind has to be in order with another one that was noted before."""
+    if kind == WRITE:
+        return True
+    if other == WRITE:
+        return kind != SAME
+    return kind != other and ATOMIC in (kind, other) and (is_shared or READ not in (kind, other))
 
 
 @njit
