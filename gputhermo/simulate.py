@@ -166,7 +166,7 @@ class Simulation:
             cell=zeros(n, 2, dtype=np.int32),
             cell_head=zeros(buffers.n_cells, dtype=np.uint32),
             next_in_cell=zeros(n, dtype=np.uint32),
-            mover=zeros(n, 3, dtype=np.uint32),
+            mover=zeros(n, 3, dtype=np.int32),
             touching=zeros(2, n, dtype=np.uint32),
             neighbours=zeros(n, buffers.n_neighbours, dtype=np.uint32),
             n_neighbours=zeros(n, dtype=np.int32),

@@ -3,9 +3,9 @@
 Cells are linked lists of particles: one exchange registers a particle, with no sort and no capacity per cell. A rim of
 empty cells gives every cell eight neighbours.
 
-Particles are registered at a window's start, and in a window when they cross into another cell. Those in contact follow
-when their neighbours are listed. So no particle is ever further outside its cell than SLACK. Of some thousand particles
-few go to another cell at one step: all lanes note who does, then one of them takes these from list to list.
+Particles are registered at a window's start, and in a window when they cross into another cell; those in contact when
+their neighbours are listed. A crossing may be late by what cells are wider than the reach of neighbour lists, so that
+many are dealt with at once: all lanes note who goes to another cell, then take these from list to list.
 """
 
 from .forces import CONTACT_DISTANCE
@@ -31,9 +31,9 @@ from .walls import is_inside
 # Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.3 R
 # one search is enough for most of them while kT is about 1, and the lists stay as short as one or two particles.
 SKIN = 0.3
-# A particle in contact is registered anew before it has moved by half of the skin; a free one at most two steps after
-# it has crossed, and two steps are shorter than that.
-SLACK = 0.5 * SKIN
+# How far outside of the smallest cells a particle may be. The more, the more crossings are dealt with at once, and the
+# more particles share a cell. One in contact moves by half of the skin before it is registered anew.
+SLACK = SKIN
 # Two particles within the reach of a neighbour list stand in the same or in adjacent cells.
 SMALLEST_WIDTH = CONTACT_DISTANCE + SKIN + 2.0 * SLACK
 
@@ -49,6 +49,16 @@ def shape_cells(shared, shared_floats, workspace, width, piston, height):
     shared_floats[CELL_HEIGHT] = height / n_rows
     if (n_columns + 2) * (n_rows + 2) > workspace.cell_head.shape[0]:
         shared[STATUS] = CELLS_FULL
+
+
+@block_program
+def slack(shared_floats):
+    """How far outside of its cell a particle may be in this window.
+
+    An axis along which cells are smaller than SMALLEST_WIDTH has but one.
+    """
+    width = minimum(shared_floats[CELL_WIDTH], shared_floats[CELL_HEIGHT])
+    return maximum(SLACK, 0.5 * (width - CONTACT_DISTANCE - SKIN))
 
 
 @block_program
@@ -79,24 +89,15 @@ def column_and_row(x, y, shared, shared_floats):
 
 @block_program
 def assign(i, column, row, shared, workspace):
-    """Set the cell of particle `i`, on whose list it is not yet; returns the cell's number."""
+    """Set the cell of particle `i`, whose list it has yet to enter; returns the cell's number."""
     workspace.cell[i, 0] = column
     workspace.cell[i, 1] = row
     return cell_at(column, row, shared)
 
 
 @block_program
-def enter(i, column, row, shared, workspace):
-    """Put particle `i` at the head of a cell's list; nobody else may change lists meanwhile."""
-    cell = assign(i, column, row, shared, workspace)
-    workspace.next_in_cell[i] = workspace.cell_head[cell]
-    workspace.cell_head[cell] = i
-
-
-@block_program
-def leave(i, shared, workspace):
-    """Take particle `i` off the list of its cell; nobody else may change lists meanwhile."""
-    cell = cell_of(i, shared, workspace)
+def leave(i, cell, workspace):
+    """Take particle `i` off the list of a cell; nobody else may change that list meanwhile."""
     j = workspace.cell_head[cell]
     if j == i:
         workspace.cell_head[cell] = workspace.next_in_cell[i]
@@ -107,14 +108,19 @@ def leave(i, shared, workspace):
 
 
 @block_program
+def enter(i, cell, workspace):
+    """Put particle `i` at the head of a cell's list; others may do so too, but nobody may leave it meanwhile."""
+    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell, i)
+
+
+@block_program
 def register(i, x, y, piston, gas, shared, shared_floats, workspace):
     """Put particle `i` at (x, y) into its cell, at a window's start; a position outside the box sets STATUS."""
     if not is_inside(x, y, piston, gas):
         halt(LEFT_THE_BOX, i, shared)
         return
     column, row = column_and_row(x, y, shared, shared_floats)
-    cell = assign(i, column, row, shared, workspace)
-    workspace.next_in_cell[i] = exchange(workspace.cell_head, cell, i)
+    enter(i, assign(i, column, row, shared, workspace), workspace)
 
 
 @block_program
@@ -122,8 +128,8 @@ def note(i, column, row, shared, workspace):
     """Note that particle `i` goes to another cell; `move` takes it there."""
     slot = fetch_add(shared, N_MOVERS, 1)
     workspace.mover[slot, 0] = i
-    workspace.mover[slot, 1] = column
-    workspace.mover[slot, 2] = row
+    workspace.mover[slot, 1] = cell_of(i, shared, workspace)
+    workspace.mover[slot, 2] = assign(i, column, row, shared, workspace)
 
 
 @block_program
@@ -135,17 +141,21 @@ def follow(i, particles, shared, shared_floats, workspace):
 
 
 @block_program
-def move(lane, shared, workspace):
+def move(lane, n_lanes, shared, workspace):
     """Take those that were noted to their cells; then lists may be read again.
 
-    All lanes call it, after a barrier, and N_MOVERS is not written before the next: so all take the same branch.
+    A cell's list is shortened by one lane, the number of which follows from the cell's. All lanes call it, after a
+    barrier, and N_MOVERS is not written before the next: so all take the same branch.
     """
-    if shared[N_MOVERS] > 0:
-        if lane == 0:
-            for slot in range(shared[N_MOVERS]):
-                i = workspace.mover[slot, 0]
-                leave(i, shared, workspace)
-                enter(i, workspace.mover[slot, 1], workspace.mover[slot, 2], shared, workspace)
+    n = shared[N_MOVERS]
+    if n > 0:
+        for slot in range(n):
+            cell = workspace.mover[slot, 1]
+            if cell % n_lanes == lane:
+                leave(workspace.mover[slot, 0], cell, workspace)
+        warp_barrier()
+        for slot in range(lane, n, n_lanes):
+            enter(workspace.mover[slot, 0], workspace.mover[slot, 2], workspace)
         warp_barrier()
 
 

@@ -8,8 +8,8 @@ rounding.
 One step of a window, for the lanes of one warp:
 
 1. the particles in contact advance: half kick, drift;
-2. events due now, and free particles that one in contact touches, are claimed; who crosses goes to its next cell;
-3. the claimed are moved to the present step; what comes to those that crossed is predicted;
+2. events due now, and free particles that one in contact touches, are claimed;
+3. the claimed are moved to the present step; who crosses goes to its next cell, and what comes to it is predicted;
 4. the forces on all in contact are summed, each over its own sorted neighbours;
 5. second half kick; whatever touches nothing any more is freed;
 6. what comes to the freed is predicted.
@@ -40,6 +40,7 @@ from .replica import (
     N_WOKEN,
     NEW,
     NEXT_STEP,
+    PERIOD,
     PREDICTIONS,
     RUNNING,
     SPEED_LIMIT,
@@ -180,13 +181,15 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
             if step >= workspace.valid_until[i]:
                 follow(i, particles, shared, shared_floats, workspace)
         warp_barrier()
-        move(lane, shared, workspace)
 
-        # 3. bring it to the present step
-        predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas)
+        # 3. bring it to the present step, and who crosses to its next cell
         n_now = n + shared[N_WOKEN]
         for slot in range(n + lane, n_now, n_lanes):
-            wake(touching[slot], step, particles, workspace, dt)
+            wake(touching[slot], step, particles, workspace, shared, shared_floats, dt)
+        note_crossings(lane, n_lanes, step, particles, shared, workspace)
+        warp_barrier()
+        move(lane, n_lanes, shared, workspace)
+        predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas)
         warp_barrier()
 
         # 4., 5. forces and half kick
@@ -213,7 +216,7 @@ def step_window(lane, n_lanes, gas, particles, workspace, shared, shared_floats)
                 if particles.contact[i] == FREE:
                     follow(i, particles, shared, shared_floats, workspace)
             warp_barrier()
-            move(lane, shared, workspace)
+            move(lane, n_lanes, shared, workspace)
             for slot in range(lane, n_now, n_lanes):
                 i = touching[slot]
                 if particles.contact[i] == FREE:
@@ -273,8 +276,7 @@ def in_flight_since(i, step, particles):
 def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspace, shared, shared_floats):
     """Claim the particles of the events due at `step` that are in contact; predict again for those that are not yet.
 
-    Particles due in another cell go there. An event whose particle has touched something since is void: being freed,
-    that particle was predicted anew.
+    An event whose particle has touched something since is void: being freed, that particle was predicted anew.
     """
     slot = workspace.event_head[step - shared[WINDOW_START] - 1]
     turn = 0
@@ -282,7 +284,7 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
         i, j = workspace.event[slot, 0], workspace.event[slot, 1]
         predicted = workspace.event[slot, 2] + shared[WINDOW_START]
         mine = turn % n_lanes == lane
-        if mine and in_flight_since(i, predicted, particles):
+        if mine and j >= WALL and in_flight_since(i, predicted, particles):
             if j == WALL:
                 x, y = position_at(particles, i, step, gas.timestep)
                 if touches_wall(x, y, piston, gas):
@@ -290,8 +292,6 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                 else:
                     flight = flight_of(i, step, particles, gas.timestep)
                     predict_wall(i, flight, step, workspace, shared, shared_floats, gas)
-            elif j < WALL:
-                cross(i, j, shared, workspace)
             elif in_flight_since(j, predicted, particles):
                 if touch(i, j, step, particles, gas):
                     claim(i, n, touching, particles, shared)
@@ -304,26 +304,33 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
 
 
 @block_program
-def cross(i, into, shared, workspace):
-    """Note that particle `i` goes to the cell beside its own."""
-    column = workspace.cell[i, 0] + (into == CELL_RIGHT) - (into == CELL_LEFT)
-    row = workspace.cell[i, 1] + (into == CELL_ABOVE) - (into == CELL_BELOW)
-    note(i, column, row, shared, workspace)
-
-
-@block_program
-def predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas):
-    """Predict what comes to the particles that have crossed at `step` and are free."""
-    slot = workspace.event_head[step - shared[WINDOW_START] - 1]
+def note_crossings(lane, n_lanes, step, particles, shared, workspace):
+    """Note the particles that go to the cell beside their own at `step`, if crossings are due at it."""
+    due = step - shared[WINDOW_START]
+    if due & ((shared[PERIOD] >> 1) - 1) != 0:
+        return
+    slot = workspace.event_head[due - 1]
     turn = 0
     while slot >= 0:
         i, into = workspace.event[slot, 0], workspace.event[slot, 1]
         if into < WALL and turn % n_lanes == lane:
             predicted = workspace.event[slot, 2] + shared[WINDOW_START]
             if particles.contact[i] == FREE and particles.since[i] <= predicted:
-                predict_crossed(i, into, step, particles, workspace, shared, shared_floats, gas)
+                column = workspace.cell[i, 0] + (into == CELL_RIGHT) - (into == CELL_LEFT)
+                row = workspace.cell[i, 1] + (into == CELL_ABOVE) - (into == CELL_BELOW)
+                note(i, column, row, shared, workspace)
         slot = workspace.event_next[slot]
         turn += 1
+
+
+@block_program
+def predict_arrivals(lane, n_lanes, step, particles, workspace, shared, shared_floats, gas):
+    """Predict what comes to the free particles that have come to another cell at `step`."""
+    for slot in range(lane, shared[N_MOVERS], n_lanes):
+        i = workspace.mover[slot, 0]
+        if particles.contact[i] == FREE:
+            ahead = workspace.mover[slot, 2] - workspace.mover[slot, 1]
+            predict_crossed(i, ahead, step, particles, workspace, shared, shared_floats, gas)
 
 
 @block_program
@@ -357,15 +364,16 @@ def claim_touched(i, step, n, touching, gas, particles, workspace, shared, share
 
 
 @block_program
-def wake(i, step, particles, workspace, dt):
-    """Bring the claimed particle `i` to `step`, where its contact begins."""
+def wake(i, step, particles, workspace, shared, shared_floats, dt):
+    """Bring the claimed particle `i` to `step`, where its contact begins; note it if it has left its cell by then."""
     x, y = position_at(particles, i, step, dt)
     particles.motion[i, X] = x
     particles.motion[i, Y] = y
     particles.since[i] = step
-    exchange(particles.contact, i, TOUCHING)  # others may read it now, in `predict_arrivals`
+    exchange(particles.contact, i, TOUCHING)  # others may read it now, in `note_crossings`
     workspace.valid_until[i] = -1
     workspace.woken_at[i] = step
+    follow(i, particles, shared, shared_floats, workspace)
 
 
 @block_program

@@ -12,7 +12,7 @@ when one crosses into another cell. Crossings are events as well.
 import math
 from collections import namedtuple
 
-from .cells import cell_around, cell_at, cell_of, occupied_around, row_stride
+from .cells import cell_around, cell_of, occupied_around, row_stride
 from .forces import CONTACT_DISTANCE_SQUARED
 from .replica import (
     CELL_ABOVE,
@@ -25,10 +25,10 @@ from .replica import (
     FREE,
     N_COLUMNS,
     N_EVENTS,
-    N_MOVERS,
     N_ROWS,
     NO_PARTITION,
     NOBODY,
+    PERIOD,
     PISTON_COLUMN,
     PISTON_SPEED,
     STOP_STEP,
@@ -150,12 +150,17 @@ def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep
     soonest = time_to_edge(flight.x, flight.vx, column, right, shared[N_COLUMNS], shared_floats[CELL_WIDTH])
     time = time_to_edge(flight.y, flight.vy, row, up, shared[N_ROWS], shared_floats[CELL_HEIGHT])
     into = CELL_RIGHT if right else CELL_LEFT
+    forward = right
     if time < soonest:
         soonest = time
         into = CELL_ABOVE if up else CELL_BELOW
+        forward = up
     horizon = shared[WINDOW_END] - step
     if soonest < (horizon + 1) * timestep:
-        steps = steps_until(soonest, timestep)
+        # The first step thereafter that is a whole number of periods from the window's start, or half of one more.
+        start = shared[WINDOW_START] - (0 if forward else shared[PERIOD] >> 1)
+        due = step + steps_until(soonest, timestep)
+        steps = start + ((due - start + shared[PERIOD] - 1) & -shared[PERIOD]) - step
         if steps <= horizon:
             push(i, into, step, steps, shared, workspace)
 
@@ -182,17 +187,11 @@ def predict_chain(i, flight, j, step, freed_at, particles, workspace, shared, ti
     """
     while j != NOBODY:
         if j != i:
-            predict_meeting(i, flight, j, step, freed_at, particles, workspace, shared, timestep)
+            if particles.contact[j] != FREE:
+                workspace.watch_from[j] = step
+            elif not (particles.since[j] == freed_at and j < i):
+                predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
         j = workspace.next_in_cell[j]
-
-
-@block_program
-def predict_meeting(i, flight, j, step, freed_at, particles, workspace, shared, timestep):
-    """As `predict_chain`, with particle `j` alone."""
-    if particles.contact[j] != FREE:
-        workspace.watch_from[j] = step
-    elif not (particles.since[j] == freed_at and j < i):
-        predict_pair(i, flight, j, step, particles, workspace, shared, timestep)
 
 
 @block_program
@@ -210,19 +209,18 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
 
 
 @block_program
-def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, gas):
-    """Predict what comes to the free particle `i`, which went `into` another cell at `step`.
+def predict_crossed(i, ahead, step, particles, workspace, shared, shared_floats, gas):
+    """Predict what comes to the free particle `i`, which came at `step` from the cell `ahead` before its own.
 
-    Three of the cells around it are new to it. In those beside it, which it shares with the cell that it left, only who
-    came at this step too is new. So it is in those behind; but whoever came there, from two cells away, came across and
-    has this particle in one of the three cells that are new to it.
+    Three of the cells around it are new to it. Who is in one of the others was next to it before, unless it came at
+    this step too, from beyond: nobody crosses from the opposite direction now, and who came from the side has this
+    particle in one of the cells that are new to it.
     """
     flight = flight_of(i, step, particles, gas.timestep)
     predict_alone(i, flight, step, workspace, shared, shared_floats, gas)
     stride = row_stride(shared)
     middle = cell_of(i, shared, workspace)
-    ahead = 1 if into == CELL_RIGHT else -1 if into == CELL_LEFT else stride if into == CELL_ABOVE else -stride
-    across = stride if into == CELL_LEFT or into == CELL_RIGHT else 1
+    across = stride if -1 <= ahead <= 1 else 1
     occupied = 0
     for k in range(3):
         occupied |= int(workspace.cell_head[middle + ahead + (k - 1) * across] != NOBODY) << k
@@ -230,12 +228,6 @@ def predict_crossed(i, into, step, particles, workspace, shared, shared_floats, 
         first = workspace.cell_head[middle + ahead + (lowest_set_bit(occupied) - 1) * across]
         occupied &= occupied - 1
         predict_chain(i, flight, first, step, NEVER, particles, workspace, shared, gas.timestep)
-    if shared[N_MOVERS] > 1:
-        for slot in range(shared[N_MOVERS]):
-            j = workspace.mover[slot, 0]
-            cell = cell_at(workspace.mover[slot, 1], workspace.mover[slot, 2], shared)
-            if j != i and (cell == middle - across or cell == middle or cell == middle + across):
-                predict_meeting(i, flight, j, step, NEVER, particles, workspace, shared, gas.timestep)
 
 
 @block_program

@@ -37,7 +37,8 @@ N_WALLS = 6
 #   cell             int32   [n, 2]     column and row of the cell that each particle is registered in
 #   cell_head        uint32  [n_cells]  the first particle of each cell's list, NOBODY if there is none
 #   next_in_cell     uint32  [n]        the next one in the same cell, NOBODY at the list's end
-#   mover            uint32  [n, 3]     a particle that goes to another cell at the present step; its column and row
+#   mover            int32   [n, 3]     a particle that goes to another cell at the present step; the numbers of the
+#                                       cells that it leaves and enters
 #   touching         uint32  [2, n]     the particles in contact, and room for the next such list
 #   neighbours       uint32  [n, n_neighbours_max]  sorted neighbours of the particles in contact
 #   n_neighbours     int32   [n]
@@ -140,6 +141,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_FREED,  # those freed at the present step
     NEXT_STEP,  # the next step at which there is anything to do
     LIST_STEPS,  # how many steps a neighbour list stays complete in this window
+    PERIOD,  # steps from one crossing of cells in a direction to the next in it; a power of two
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
     N_MOVERS,  # particles that go to another cell at the present step
@@ -152,7 +154,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_ROWS,  # ... and along y, without the rim
     PISTON_COLUMN,  # the first column in which the piston may be touched in this window
     N_SHARED_INTS,
-) = range(N_PROGRESS, N_PROGRESS + 17)
+) = range(N_PROGRESS, N_PROGRESS + 18)
 # Entries of the block's shared floats.
 (
     SEGMENT_PISTON,  # piston position at the segment's start

@@ -7,13 +7,14 @@ launches and checkpoints were cut.
 
 import math
 
-from .cells import SKIN, SLACK, register, shape_cells
+from .cells import SKIN, register, shape_cells, slack
 from .forces import RADIUS
 from .replica import (
     CELL_WIDTH,
     LIST_STEPS,
     N_EVENTS,
     NOBODY,
+    PERIOD,
     PISTON_COLUMN,
     PISTON_SPEED,
     RUNNING,
@@ -43,6 +44,9 @@ from .targets import barrier, block_program, fetch_max, maximum, minimum
 SPEED_MARGIN = 1.2
 # Added to that limit, so that a gas at rest has one.
 AT_REST = 1e-9
+# Crossings to the right and up take turns with those to the left and down, so a period has two steps at least. Two such
+# periods fit into any slack, which is a skin or more, since two steps fit into half of a skin.
+SHORTEST_PERIOD = 2
 
 
 @block_program
@@ -87,7 +91,7 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
         balanced = math.sqrt(occupancy * piston * gas.height / gas.n_particles)
         shape_cells(shared, shared_floats, workspace, maximum(width, balanced), piston, gas.height)
         foremost = minimum(piston, piston_at(shared[WINDOW_END], shared, shared_floats, gas.timestep))
-        shared[PISTON_COLUMN] = int((foremost - RADIUS - SLACK) / shared_floats[CELL_WIDTH])
+        shared[PISTON_COLUMN] = int((foremost - RADIUS - slack(shared_floats)) / shared_floats[CELL_WIDTH])
     fastest = 0.0
     for i in range(thread, gas.n_particles, n_threads):
         vx, vy = particles.motion[i, VX], particles.motion[i, VY]
@@ -113,4 +117,10 @@ def open_window(thread, n_threads, width, occupancy, gas, particles, workspace, 
             shared[STATUS] = TOO_FAST
         shared_floats[SPEED_LIMIT] = limit
         shared[LIST_STEPS] = int(minimum(steps_in_skin, 1e9)) - 1
+        # Who cuts a corner waits twice: nobody flies further than the slack in two periods.
+        steps_in_slack = minimum(slack(shared_floats) / (limit * gas.timestep), 1e9)
+        period = SHORTEST_PERIOD
+        while 4 * period <= steps_in_slack:
+            period *= 2
+        shared[PERIOD] = period
     barrier()

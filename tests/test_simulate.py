@@ -123,36 +123,6 @@ def test_buffers_have_room_for_something():
         Buffers(n_events=0)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("bystanders", range(1, 9))
-def test_two_that_enter_the_middle_cell_at_one_step_meet(axis: int, bystanders: int):
-    """Head-on, from either side; the number of bystanders decides into how many cells the box is cut."""
-    length = 40.0
-    positions = np.full((2 + bystanders, 2), 0.5 * length)
-    positions[:2, axis] += [-8.0, 8.0]
-    positions[2:] = [[2.0 + 4.0 * k, 2.0] for k in range(bystanders)]
-    velocities = np.zeros_like(positions)
-    velocities[:2, axis] = [4.0, -4.0]
-    batch = ReplicaBatch.from_arrays([positions], [velocities], 10_000.0)
-    phase_points = simulate(batch, Protocol(length, length, [Hold(3.0)]), device="cpu", frames=1)[0].phase_points
-    np.testing.assert_allclose(phase_points[-1, :2, 2:], -velocities[:2], atol=1e-2)
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_two_that_cross_at_right_angles_at_one_step_meet(order: int):
-    """One goes right, the other comes down into the column that it left, from two cells away, and hits it."""
-    length, side = 40.0, 40.0 / 3.0  # of a cell, for two particles
-    positions = np.array([[side - 0.0201, 12.3], [13.0, 2.0 * side + 1.005]])[::order]
-    velocities = np.array([[0.2, 0.0], [0.0, -10.0]])[::order]  # both are at the border after 0.1005
-    batch = ReplicaBatch.from_arrays([positions], [velocities], 10_000.0)
-    contact, verlet = (
-        simulate(batch, Protocol(length, length, [Hold(1.5)]), device="cpu", frames=1, integrator=integrator)[0]
-        for integrator in (IntegratorSettings(), IntegratorSettings(engine="verlet"))
-    )
-    assert contact.counters["contacts"] == 1
-    np.testing.assert_allclose(contact.phase_points, verlet.phase_points, atol=1e-8)
-
-
 @pytest.mark.parametrize("engine", ["contact", "verlet"])
 @pytest.mark.parametrize("budget", [1, 3_000])
 def test_stopped_and_resumed(batch: ReplicaBatch, engine: str, budget: int):
