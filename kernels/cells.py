@@ -4,8 +4,8 @@ Cells are linked lists of particles: one exchange registers a particle, with no 
 empty cells gives every cell eight neighbours.
 
 Particles are registered at a window's start, and in a window when they cross into another cell; those in contact when
-their neighbours are listed. A crossing may be late by what cells are wider than the reach of neighbour lists, so that
-many are dealt with at once: all lanes note who goes to another cell, then take these from list to list.
+their neighbours are listed and when they are freed. Free ones may be late by half of what cells are wider than 2R, so
+that many are dealt with at once: all lanes note who goes to another cell, then take these from list to list.
 """
 
 from .forces import CONTACT_DISTANCE
@@ -31,11 +31,9 @@ from .walls import is_inside
 # Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.3 R
 # one search is enough for most of them while kT is about 1, and the lists stay as short as one or two particles.
 SKIN = 0.3
-# How far outside of the smallest cells a particle may be. The more, the more crossings are dealt with at once, and the
-# more particles share a cell. One in contact moves by half of the skin before it is registered anew.
-SLACK = SKIN
-# Two particles within the reach of a neighbour list stand in the same or in adjacent cells.
-SMALLEST_WIDTH = CONTACT_DISTANCE + SKIN + 2.0 * SLACK
+# Who lists its neighbours is in its cell, and others are at most a skin outside of theirs: so all within reach of the
+# list are registered in that cell or next to it.
+SMALLEST_WIDTH = CONTACT_DISTANCE + 2.0 * SKIN
 
 
 @block_program
@@ -55,10 +53,11 @@ def shape_cells(shared, shared_floats, workspace, width, piston, height):
 def slack(shared_floats):
     """How far outside of its cell a particle may be in this window.
 
-    An axis along which cells are smaller than SMALLEST_WIDTH has but one.
+    Two that are so far outside of cells that are not adjacent are 2R apart. Nobody leaves a cell that is smaller than
+    SMALLEST_WIDTH: it is the only one along its axis.
     """
-    width = minimum(shared_floats[CELL_WIDTH], shared_floats[CELL_HEIGHT])
-    return maximum(SLACK, 0.5 * (width - CONTACT_DISTANCE - SKIN))
+    width = maximum(SMALLEST_WIDTH, minimum(shared_floats[CELL_WIDTH], shared_floats[CELL_HEIGHT]))
+    return 0.5 * (width - CONTACT_DISTANCE)
 
 
 @block_program

@@ -277,6 +277,7 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
     """Claim the particles of the events due at `step` that are in contact; predict again for those that are not yet.
 
     An event whose particle has touched something since is void: being freed, that particle was predicted anew.
+    Crossings are left to `note_crossings`.
     """
     slot = workspace.event_head[step - shared[WINDOW_START] - 1]
     turn = 0

@@ -144,7 +144,7 @@ def time_to_edge(x, v, cell, forward, n_cells, width):
 
 @block_program
 def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep):
-    """Predict from `step` when the free particle `i`, on its `flight`, leaves its cell in this window."""
+    """Predict from `step` when the free particle `i`, on its `flight`, is to go to its next cell in this window."""
     column, row = workspace.cell[i, 0], workspace.cell[i, 1]
     right, up = flight.vx > 0.0, flight.vy > 0.0
     soonest = time_to_edge(flight.x, flight.vx, column, right, shared[N_COLUMNS], shared_floats[CELL_WIDTH])
@@ -157,10 +157,11 @@ def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep
         forward = up
     horizon = shared[WINDOW_END] - step
     if soonest < (horizon + 1) * timestep:
-        # The first step thereafter that is a whole number of periods from the window's start, or half of one more.
-        start = shared[WINDOW_START] - (0 if forward else shared[PERIOD] >> 1)
-        due = step + steps_until(soonest, timestep)
-        steps = start + ((due - start + shared[PERIOD] - 1) & -shared[PERIOD]) - step
+        # Forward after whole periods from the window's start, backward half a period later: so no two come from
+        # opposite sides at one step.
+        phase = shared[WINDOW_START] + (0 if forward else shared[PERIOD] >> 1)
+        crossed = step + steps_until(soonest, timestep)
+        steps = phase + ((crossed - phase + shared[PERIOD] - 1) & -shared[PERIOD]) - step
         if steps <= horizon:
             push(i, into, step, steps, shared, workspace)
 
@@ -212,9 +213,9 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
 def predict_crossed(i, ahead, step, particles, workspace, shared, shared_floats, gas):
     """Predict what comes to the free particle `i`, which came at `step` from the cell `ahead` before its own.
 
-    Three of the cells around it are new to it. Who is in one of the others was next to it before, unless it came at
-    this step too, from beyond: nobody crosses from the opposite direction now, and who came from the side has this
-    particle in one of the cells that are new to it.
+    Three of the cells around it are new to it. A free particle in one of the others was next to it before, unless it
+    came at this step too, from beyond: none comes from the opposite direction now, and who came from the side has this
+    one in a cell that is new to it. Particles in contact list their neighbours after all have come.
     """
     flight = flight_of(i, step, particles, gas.timestep)
     predict_alone(i, flight, step, workspace, shared, shared_floats, gas)

@@ -141,7 +141,7 @@ LEFT_THE_BOX, TOO_FAST = 20, 21  # the impossible: stop
     N_FREED,  # those freed at the present step
     NEXT_STEP,  # the next step at which there is anything to do
     LIST_STEPS,  # how many steps a neighbour list stays complete in this window
-    PERIOD,  # steps from one crossing of cells in a direction to the next in it; a power of two
+    PERIOD,  # crossings of cells in one direction are dealt with every so many steps; a power of two
     LIST,  # which of the two rows of `touching` is the present one
     N_EVENTS,  # events predicted in this window
     N_MOVERS,  # particles that go to another cell at the present step

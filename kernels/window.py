@@ -45,7 +45,7 @@ SPEED_MARGIN = 1.2
 # Added to that limit, so that a gas at rest has one.
 AT_REST = 1e-9
 # Crossings to the right and up take turns with those to the left and down, so a period has two steps at least. Two such
-# periods fit into any slack, which is a skin or more, since two steps fit into half of a skin.
+# periods fit into any slack: it is a skin or more, and two steps fit into half of a skin.
 SHORTEST_PERIOD = 2
 
 
