@@ -211,7 +211,7 @@ def predict_freed(i, step, particles, workspace, shared, shared_floats, gas):
 
 @block_program
 def predict_crossed(i, ahead, step, particles, workspace, shared, shared_floats, gas):
-    """Predict what comes to the free particle `i`, which came at `step` from the cell `ahead` before its own.
+    """Predict what comes to the free particle `i`, which came at `step` from the cell of a number less by `ahead`.
 
     Three of the cells around it are new to it. A free particle in one of the others was next to it before, unless it
     came at this step too, from beyond: none comes from the opposite direction now, and who came from the side has this
