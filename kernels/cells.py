@@ -31,8 +31,8 @@ from .walls import is_inside
 # Reach of the neighbour list of a particle in contact, beyond 2R. A contact lasts some 0.02 time units: with 0.3 R
 # one search is enough for most of them while kT is about 1, and the lists stay as short as one or two particles.
 SKIN = 0.3
-# Who lists its neighbours is in its cell, and others are outside of theirs by the `slack` at most: so all within reach of
-# the list are registered in that cell or next to it.
+# Who lists its neighbours is in its cell, and others are outside of theirs by the `slack` at most: so all within reach
+# of the list are registered in that cell or next to it.
 SMALLEST_WIDTH = CONTACT_DISTANCE + 2.0 * SKIN
 
 

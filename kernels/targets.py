@@ -119,7 +119,7 @@ else:
     def stamped(program):
         """A compiled function whose cache holds as long as none of these changes.
 
-        Otherwise it is not read at all: it may speak of modules that are gone. numba looks at the version before it reads.
+        Otherwise it is not read at all, as it may name modules that are gone: numba looks at the version first.
         """
         cached = program._cache._cache_file
         cached._version = cached._source_stamp = STAMP
