@@ -136,7 +136,7 @@ else:
             """Compile a kernel for CUDA when it is launched; optimising it again when it is linked would take 13 s."""
             return stamped(cuda.jit(cache=True, lto=False)(function))
 
-    else:  # the target that numba itself brings; it cannot read what the other one has kept in the same place
+    else:  # the target that numba itself brings; keeping its kernels between runs has not been tried on a GPU
         cuda_overload = partial(overload, target="cuda")
         kernel = cuda.jit
 
