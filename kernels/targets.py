@@ -113,7 +113,7 @@ else:
     # holds; a program is also made of those that it calls. So every file of the kernels counts, and so do the packages
     # that compile and load kernels.
     MADE_OF = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    MADE_BY = [f"{name} {version_of(name)}".encode() for name in ("numba", "numba-cuda", "cuda-bindings", "cuda-core")]
+    MADE_BY = [f"{name} {version_of(name)}".encode() for name in ("numba-cuda", "cuda-bindings", "cuda-core")]
     STAMP = sha256(b"".join(MADE_OF + MADE_BY)).digest()
 
     def stamped(program):
@@ -122,7 +122,8 @@ else:
         Otherwise it is not read at all, as it may name modules that are gone: numba looks at the version first.
         """
         cached = program._cache._cache_file
-        cached._version = cached._source_stamp = STAMP
+        cached._source_stamp = STAMP
+        cached._version += STAMP.hex()
         return program
 
     def block_program(function):
