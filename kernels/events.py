@@ -150,14 +150,15 @@ def predict_crossing(i, flight, step, workspace, shared, shared_floats, timestep
     soonest = time_to_edge(flight.x, flight.vx, column, right, shared[N_COLUMNS], shared_floats[CELL_WIDTH])
     time = time_to_edge(flight.y, flight.vy, row, up, shared[N_ROWS], shared_floats[CELL_HEIGHT])
     into = CELL_RIGHT if right else CELL_LEFT
+    forward = right  # it follows from `into`, but to ask for it there makes the engine a twentieth slower
     if time < soonest:
         soonest = time
         into = CELL_ABOVE if up else CELL_BELOW
+        forward = up
     horizon = shared[WINDOW_END] - step
     if soonest < (horizon + 1) * timestep:
         # Forward after whole periods from the window's start, backward half a period later: so no two come from
         # opposite sides at one step.
-        forward = into == CELL_RIGHT or into == CELL_ABOVE
         phase = shared[WINDOW_START] + (0 if forward else shared[PERIOD] >> 1)
         crossed = step + steps_until(soonest, timestep)
         steps = phase + ((crossed - phase + shared[PERIOD] - 1) & -shared[PERIOD]) - step
