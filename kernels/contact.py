@@ -39,8 +39,10 @@ from .replica import (
     N_TOUCHING,
     N_WOKEN,
     NEW,
+    NEXT,
     NEXT_STEP,
     PERIOD,
+    PREDICTED,
     PREDICTIONS,
     RUNNING,
     SPEED_LIMIT,
@@ -50,8 +52,10 @@ from .replica import (
     TOUCHING,
     TURNS,
     WALL,
+    WHO,
     WINDOW_END,
     WINDOW_START,
+    WITH,
     WOKEN,
     X,
     Y,
@@ -282,8 +286,8 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
     slot = workspace.event_head[step - shared[WINDOW_START] - 1]
     turn = 0
     while slot >= 0:
-        i, j = workspace.event[slot, 0], workspace.event[slot, 1]
-        predicted = workspace.event[slot, 2] + shared[WINDOW_START]
+        i, j = workspace.event[slot, WHO], workspace.event[slot, WITH]
+        predicted = workspace.event[slot, PREDICTED] + shared[WINDOW_START]
         mine = turn % n_lanes == lane
         if mine and j >= WALL and in_flight_since(i, predicted, particles):
             if j == WALL:
@@ -300,7 +304,7 @@ def claim_due(lane, n_lanes, step, n, touching, piston, gas, particles, workspac
                 else:
                     flight = flight_of(i, step, particles, gas.timestep)
                     predict_pair(i, flight, j, step, particles, workspace, shared, gas.timestep)
-        slot = workspace.event_next[slot]
+        slot = workspace.event[slot, NEXT]
         turn += 1
 
 
@@ -313,14 +317,14 @@ def note_crossings(lane, n_lanes, step, particles, shared, workspace):
     slot = workspace.event_head[due - 1]
     turn = 0
     while slot >= 0:
-        i, into = workspace.event[slot, 0], workspace.event[slot, 1]
+        i, into = workspace.event[slot, WHO], workspace.event[slot, WITH]
         if into < WALL and turn % n_lanes == lane:
-            predicted = workspace.event[slot, 2] + shared[WINDOW_START]
+            predicted = workspace.event[slot, PREDICTED] + shared[WINDOW_START]
             if particles.contact[i] == FREE and particles.since[i] <= predicted:
                 column = workspace.cell[i, 0] + (into == CELL_RIGHT) - (into == CELL_LEFT)
                 row = workspace.cell[i, 1] + (into == CELL_ABOVE) - (into == CELL_BELOW)
                 note(i, column, row, shared, workspace)
-        slot = workspace.event_next[slot]
+        slot = workspace.event[slot, NEXT]
         turn += 1
 
 

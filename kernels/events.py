@@ -26,17 +26,21 @@ from .replica import (
     N_COLUMNS,
     N_EVENTS,
     N_ROWS,
+    NEXT,
     NO_PARTITION,
     NOBODY,
     PERIOD,
     PISTON_COLUMN,
     PISTON_SPEED,
+    PREDICTED,
     STOP_STEP,
     VX,
     VY,
     WALL,
+    WHO,
     WINDOW_END,
     WINDOW_START,
+    WITH,
     halt,
     piston_at,
     position_at,
@@ -92,11 +96,11 @@ def push(i, j, step, steps, shared, workspace):
     elif slot >= workspace.event.shape[0]:
         fetch_min(shared, STOP_STEP, step)
         return
-    workspace.event[slot, 0] = i
-    workspace.event[slot, 1] = j
-    workspace.event[slot, 2] = step - shared[WINDOW_START]
+    workspace.event[slot, WHO] = i
+    workspace.event[slot, WITH] = j
+    workspace.event[slot, PREDICTED] = step - shared[WINDOW_START]
     bucket = step + steps - shared[WINDOW_START] - 1
-    workspace.event_next[slot] = exchange(workspace.event_head, bucket, slot)
+    workspace.event[slot, NEXT] = exchange(workspace.event_head, bucket, slot)
 
 
 @block_program

@@ -46,9 +46,8 @@ N_WALLS = 6
 #   watch_from       int64   [n]        the step from which free particles on that list are to be looked at
 #   woken_at         int64   [n]        the step at which the particle last came into contact
 #   event_head       int32   [n_window_steps]  first event of each step of the window, -1 if none
-#   event_next       int32   [n_events]
-#   event            int32   [n_events, 3]     particle, partner (or what else is due), step of prediction within the
-#                                              window
+#   event            int32   [n_events, 4]     columns WHO, WITH (partner, or what else is due), PREDICTED (in which
+#                                              step of the window), NEXT (of the same step, -1 if none)
 #   partial          float64 [N_LANES, N_SUMS] partial sums, one row a lane
 #   ints             int64   [N_SHARED_INTS]   stand for the block's shared memory where there is none
 #   floats           float64 [N_SHARED_FLOATS]
@@ -66,7 +65,6 @@ Workspace = namedtuple(
         "watch_from",
         "woken_at",
         "event_head",
-        "event_next",
         "event",
         "partial",
         "ints",
@@ -74,6 +72,7 @@ Workspace = namedtuple(
     ],
 )
 NOBODY = 0xFFFFFFFF
+WHO, WITH, PREDICTED, NEXT = range(4)
 # Partners that are no particles: a wall, and the four cells that a free particle may go to next.
 WALL, CELL_LEFT, CELL_RIGHT, CELL_BELOW, CELL_ABOVE = -1, -2, -3, -4, -5
 
@@ -208,7 +207,6 @@ def workspace_of(workspace, r):
         workspace.watch_from[r],
         workspace.woken_at[r],
         workspace.event_head[r],
-        workspace.event_next[r],
         workspace.event[r],
         workspace.partial[r],
         workspace.ints[r],
